@@ -1,0 +1,1 @@
+"""From a clone to a running deployment: environment, engine, network, admin, supervisor."""
