@@ -1,0 +1,20 @@
+"""The ``apportion`` command. Each module here contributes its ``commands``."""
+
+from __future__ import annotations
+
+import click
+
+from hub_ext.cli import up
+
+_MODULES = [up]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="apportion")
+def main() -> None:
+    """JupyterHub as a fair, shared GPU lab."""
+
+
+for _module in _MODULES:
+    for _command in _module.commands:
+        main.add_command(_command)

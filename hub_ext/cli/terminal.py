@@ -1,0 +1,79 @@
+"""How commands talk to the person at the terminal: steps, notes, boxes and errors.
+
+On a terminal a running step turns a spinner; in a log file it is one plain line.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+
+from hub_ext.bootstrap.failure import BootstrapError
+
+
+class Terminal:
+    """One command's output. ``log`` also gets every line, with the time, when it is set."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.log: Path | None = None
+
+    def say(self, message: str) -> None:
+        """One line."""
+        self._record(message)
+        self.console.print(escape(message))
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[Callable[[str], None]]:
+        """A step that takes time. The yielded function says what it is at now."""
+        self._record(doing)
+        with self.console.status(escape(doing)) as status:
+
+            def now(detail: str) -> None:
+                self._record(detail)
+                if self.console.is_terminal:
+                    status.update(escape(f"{doing}: {detail}"))
+                else:
+                    self.console.print(escape(f"  {detail}"))
+
+            yield now
+
+    def done(self, message: str) -> None:
+        """A step that succeeded."""
+        self._record(message)
+        self.console.print(f"[green]✓[/green] {escape(message)}")
+
+    def warn(self, title: str, message: str) -> None:
+        """A yellow box that is not overlooked."""
+        self._record(f"{title}: {message}")
+        self.console.print(
+            Panel(escape(message), title=escape(title), border_style="bold yellow", expand=False)
+        )
+
+    def secret(self, title: str, lines: list[str]) -> None:
+        """A box with what must not go to any log."""
+        self.console.print(
+            Panel(escape("\n".join(lines)), title=escape(title), border_style="green", expand=False)
+        )
+
+    def error(self, error: BootstrapError) -> None:
+        """What went wrong and how to go on."""
+        self._record(f"{error.message} {error.way_out}")
+        self.console.print(f"[bold red]Error:[/bold red] {escape(error.message)}")
+        if error.way_out:
+            self.console.print(f"[bold]What to do:[/bold] {escape(error.way_out)}")
+
+    def _record(self, message: str) -> None:
+        if self.log is None:
+            return
+        try:
+            with self.log.open("a", encoding="utf-8") as stream:
+                stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
+        except OSError:
+            self.log = None  # a full disk is reported by the step that needs it
