@@ -1,0 +1,1 @@
+"""JupyterHub spawners that wait in Apportion's queue before they start a server."""

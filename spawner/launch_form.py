@@ -1,0 +1,109 @@
+"""The hub's spawn form: its HTML comes from the service, its answers go back as launch options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyterhub.spawner import SpawnException
+
+from .failures import refusal
+from .service_client import RequestRefused, ServiceError
+
+FORM_UNAVAILABLE = (
+    '<div class="alert alert-warning" role="alert">The queue service is restarting. '
+    '<a href="">Reload this page</a> in a moment.</div>'
+)
+
+#: Value of the preset field that means "my own numbers below".
+OWN_NUMBERS = "custom"
+
+MIB_PER_GIB = 1024
+
+
+async def fetch_launch_form(spawner: Any) -> str:
+    """The form's fields for this user and server; a note to reload while the service is away."""
+    try:
+        return str(await spawner.service.launch_form(spawner.user.name, spawner.name))
+    except ServiceError as e:
+        spawner.log.warning("No launch form for %s: %s", spawner._log_name, e)
+        return FORM_UNAVAILABLE
+
+
+async def launch_options_from_form(
+    form_data: dict[str, list[str]], spawner: Any = None
+) -> dict[str, Any]:
+    """Launch options from the form's fields; refused ones come back to the form at once."""
+    options = parse_launch_form(form_data)
+    if spawner is not None:
+        try:
+            await spawner.service.dry_run(spawner.user.name, options)
+        except RequestRefused as e:
+            raise refusal(e) from e
+        except ServiceError as e:
+            # the queue takes the request later; it is checked again then
+            spawner.log.warning("Launch options of %s not checked: %s", spawner._log_name, e)
+    return options
+
+
+def parse_launch_form(form_data: dict[str, list[str]]) -> dict[str, Any]:
+    """The fields as launch options; a field left empty is left out.
+
+    Raises SpawnException naming the field whose value is no number.
+    """
+    fields = {name: _last(values) for name, values in form_data.items()}
+    options: dict[str, Any] = {}
+    for name in ("image", "name", "project"):
+        if fields.get(name):
+            options[name] = fields[name]
+    preset = fields.get("preset", "")
+    if preset and preset != OWN_NUMBERS:
+        options["preset"] = preset
+    else:
+        options.update(_own_numbers(fields))
+    folders = _folders(form_data, fields)
+    if folders:
+        options["folders"] = folders
+    if fields.get("new_folder"):
+        options["new_folders"] = [fields["new_folder"]]
+    if fields.get("count"):
+        options["count"] = int(_number(fields["count"], "count"))
+    return options
+
+
+def _own_numbers(fields: dict[str, str]) -> dict[str, Any]:
+    numbers: dict[str, Any] = {}
+    if fields.get("fgpu"):
+        # as typed: the service refuses what is off the step, never a rounded neighbour
+        _number(fields["fgpu"], "fgpu")
+        numbers["fgpu"] = fields["fgpu"]
+    if fields.get("cpu"):
+        numbers["cpu"] = _number(fields["cpu"], "cpu")
+    if fields.get("memory_gib"):
+        gib = _number(fields["memory_gib"], "memory_gib")
+        numbers["memory_mib"] = round(gib * MIB_PER_GIB)
+    if fields.get("memory_mib"):
+        numbers["memory_mib"] = int(_number(fields["memory_mib"], "memory_mib"))
+    return numbers
+
+
+def _folders(form_data: dict[str, list[str]], fields: dict[str, str]) -> list[dict[str, str]]:
+    chosen = []
+    for name in form_data.get("folder", []):
+        mode = fields.get(f"mode:{name}", "")
+        chosen.append({"name": name, "mode": "ro" if mode == "ro" else "rw"})
+    return chosen
+
+
+def _number(text: str, field: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < 1e9:
+        raise SpawnException(f"{field}: {text!r} is not a number.", reason="bad-options")
+    return value
+
+
+def _last(values: Any) -> str:
+    last = values[-1] if values else ""
+    return last.strip() if isinstance(last, str) else ""

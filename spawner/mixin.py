@@ -1,0 +1,371 @@
+"""The flow that every Apportion spawner shares: ask, wait, start, report, release.
+
+The wait for a slice happens in ``run_pre_spawn_hook``, whose time does not count against
+``start_timeout``. The engine's own classes (docker.py, process.py) only launch, look and stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from jupyterhub.spawner import Spawner, SpawnException
+from jupyterhub.utils import maybe_future, url_escape_path, url_path_join
+from sqlalchemy import inspect
+from traitlets import Integer, Unicode, default
+
+from .engine import EngineError
+from .failures import refusal, start_failure
+from .grant import Grant, Placement
+from .launch_form import fetch_launch_form, launch_options_from_form
+from .progress import ProgressJournal, stage_event
+from .queue_wait import STILL_ENDING, QueueWait, ServerRequest, SessionEnded
+from .readiness import ServerExited, wait_until_ready
+from .release import HubLifetime, ServerKey, pending_release, release_in_background
+from .reporting import StatusReporter
+from .service_client import ServiceClient, ServiceError
+from .throttle import StartThrottle, default_concurrent_starts
+
+#: A launch request is a few hundred bytes; what is much larger is no launch request.
+MAX_OPTIONS_BYTES = 64 * 1024
+#: How long a stop waits for the service to note it; the release itself goes on until it is heard.
+RELEASE_LIMIT_S = 3.0
+#: Kept back from ``start_timeout``, so that the reason is ours and not the hub's.
+START_MARGIN_S = 1.0
+
+_throttles: WeakKeyDictionary[asyncio.AbstractEventLoop, StartThrottle] = WeakKeyDictionary()
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], ServiceClient]] = (
+    WeakKeyDictionary()
+)
+_hub_lifetime = HubLifetime()
+
+
+def accept_launch_options(spawner: Any, options: Any) -> None:
+    """Refuse what cannot be launch options; their values are judged by the service.
+
+    The hub stores ``user_options`` of its REST API unseen, so this runs for every spawn.
+    """
+    if not isinstance(options, dict) or len(json.dumps(options, default=str)) > MAX_OPTIONS_BYTES:
+        raise SpawnException("The launch options are not acceptable.", reason="bad-options")
+    spawner.launch_options = dict(options)
+
+
+class ApportionSpawnerMixin(Spawner):
+    """Waits in Apportion's queue, then lets the engine's class start the server."""
+
+    server: Any  # a property of the hub's Spawner
+
+    service_url = Unicode(
+        "http://127.0.0.1:8082",
+        help="""Base URL of the Apportion service, without its /services/apportion prefix.
+
+        Example: ``c.ApportionSpawnerMixin.service_url = "http://127.0.0.1:8082"``
+        """,
+    ).tag(config=True)
+
+    service_token = Unicode(
+        help="""Token of the hub service ``apportion-spawner``, which may use the spawner half of
+        Apportion's REST interface. Never handed to a session.
+        """,
+    ).tag(config=True)
+
+    max_concurrent_starts = Integer(
+        min=1,
+        help="""How many servers this hub starts at the same moment; the others wait their turn,
+        and their pending page says how many are in front of them.
+
+        A start is one to two seconds of CPU. Default: the number of cores plus one.
+        A site with many nodes sets it to about the sum of their cores.
+        """,
+    ).tag(config=True)
+
+    @default("max_concurrent_starts")
+    def _default_max_concurrent_starts(self) -> int:
+        return default_concurrent_starts()
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self) -> Callable[[Any, Any], None]:
+        return accept_launch_options
+
+    @default("options_form")
+    def _default_options_form(self) -> Callable[[Any], Awaitable[str]]:
+        return fetch_launch_form
+
+    @default("options_from_form")
+    def _default_options_from_form(self) -> Callable[..., Any]:
+        return launch_options_from_form
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.launch_options: dict[str, Any] = {}
+        self.journal = ProgressJournal()
+        self.placement: Placement | None = None
+        #: "" nothing, then "waiting" (queue and turn), "starting", "running"
+        self.stage = ""
+        self._grant: Grant | None = None
+        self._wait: QueueWait | None = None
+        self._outcome: tuple[str, str] | None = None
+        self._holds_start_slot = False
+        self._server_ready = asyncio.Event()
+        self._reporter: StatusReporter | None = None
+        super().__init__(**kwargs)
+
+    # What an engine's class provides
+
+    async def launch_server(
+        self, grant: Grant, announced: Callable[[], Awaitable[None]]
+    ) -> tuple[str, int]:
+        """Start the server and return its (ip, port); await ``announced()`` before it may run."""
+        raise NotImplementedError
+
+    async def exit_reason(self) -> str | None:
+        """Why the server has ended, with its last log lines; None while it runs."""
+        raise NotImplementedError
+
+    async def stop_server(self, now: bool) -> None:
+        """Stop the server and leave nothing of it behind, also in the middle of a launch."""
+        raise NotImplementedError
+
+    async def discard_server(self) -> None:
+        """Remove what a server that ended by itself has left behind."""
+
+    def report_details(self) -> dict[str, str]:
+        """What goes along with a status report: the container's id, once there is one."""
+        return {}
+
+    # The service
+
+    @property
+    def service(self) -> ServiceClient:
+        """The client of the queue service, shared by all spawners of the hub."""
+        clients = _clients.setdefault(asyncio.get_running_loop(), {})
+        key = (self.service_url, self.service_token)
+        if key not in clients:
+            clients[key] = ServiceClient(*key)
+        return clients[key]
+
+    @property
+    def start_throttle(self) -> StartThrottle:
+        """The one throttle of this hub."""
+        loop = asyncio.get_running_loop()
+        if loop not in _throttles:
+            _throttles[loop] = StartThrottle(self.max_concurrent_starts)
+        return _throttles[loop]
+
+    @property
+    def server_key(self) -> ServerKey:
+        return (self.user.name, self.name)
+
+    # Ask and wait
+
+    async def run_pre_spawn_hook(self) -> None:
+        """Wait for the slice and for a turn to start; this time is not start_timeout's."""
+        self._begin()
+        try:
+            await maybe_future(super().run_pre_spawn_hook())
+            await self._wait_for_slice()
+            await self._wait_for_turn()
+        except asyncio.CancelledError:
+            self._cancelled()
+            raise
+        except (ServiceError, SessionEnded) as e:
+            raise refusal(e) from e
+
+    def _begin(self) -> None:
+        _hub_lifetime.watch()
+        if self.journal.used:
+            self.journal = ProgressJournal()
+        self.placement = self._grant = self._wait = self._outcome = self._reporter = None
+        self._server_ready = asyncio.Event()
+        self.stage = "waiting"
+
+    async def _wait_for_slice(self) -> None:
+        earlier = pending_release(self.server_key)
+        if earlier is not None:
+            self._tell(0, STILL_ENDING, "PENDING")
+            await asyncio.wait([earlier])
+        user, server_name = self.server_key
+        request = ServerRequest(user, server_name, self.display_name, self.launch_options)
+        self._wait = QueueWait(self.service, request, self.journal.publish)
+        session = await self._wait.granted()
+        self._grant = grant = session.grant
+        assert grant is not None
+        self.placement = Placement(**grant.model_dump(include=set(Placement.model_fields)))
+
+    async def _wait_for_turn(self) -> None:
+        def tell(ahead: int) -> None:
+            others = "1 other is" if ahead == 1 else f"{ahead} others are"
+            self._tell(20, f"Slice granted{self._where()}; {others} starting first.", "SCHEDULED")
+
+        await self.start_throttle.acquire(tell)
+        self._holds_start_slot = True
+
+    # Start
+
+    async def start(self) -> tuple[str, int]:
+        """Start the server under the grant; returns (ip, port) once it really serves."""
+        limit_s = max(self.start_timeout - START_MARGIN_S, self.start_timeout / 2)
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._start()
+        except asyncio.CancelledError:
+            self._cancelled()
+            raise
+        except SessionEnded as e:
+            raise refusal(e) from e
+        except (EngineError, ServerExited, ServiceError, TimeoutError) as e:
+            image, node = (self._grant.image, self._grant.node) if self._grant else ("", "")
+            failure = start_failure(e, node=node, image=image, limit_s=limit_s)
+            self._outcome = ("ERROR", failure.message)
+            raise failure from e
+        except Exception as e:
+            self._outcome = ("ERROR", f"The start failed: {e}")
+            raise
+        finally:
+            self._leave_start_slot()
+
+    async def _start(self) -> tuple[str, int]:
+        grant = self._grant
+        assert grant is not None
+        self.stage = "starting"
+        self._tell(40, f"Starting{self._where()}.", "STARTING")
+        self.save_state()
+        self._reporter = self._new_reporter(grant.session_id)
+        self._reporter.announce_start()
+        ip, port = await self.launch_server(grant, self._reporter.announced)
+        self._tell(70, "Waiting for Jupyter to come up.", "STARTING")
+        url = url_path_join(f"http://{ip}:{port}", self.server.base_url, "api")
+        await wait_until_ready(self._server_ready, url, self.exit_reason)
+        self._tell(95, "Your server is ready.", "RUNNING")
+        return ip, port
+
+    def mark_server_ready(self) -> None:
+        """The server itself says that it serves (see handlers.ReadyHandler)."""
+        self._server_ready.set()
+
+    def ready_url(self, hub_env: dict[str, Any]) -> str:
+        """Where the server reports itself; reachable from the session like the hub's API."""
+        hub = str(hub_env["JUPYTERHUB_API_URL"]).rstrip("/").removesuffix("/api")
+        user, server_name = (url_escape_path(part) for part in self.server_key)
+        return str(url_path_join(hub, "apportion/ready", user, server_name))
+
+    def start_polling(self) -> None:
+        """Called by the hub once a server runs, be it new or found again after a restart."""
+        super().start_polling()
+        if self.placement is None or self.stage == "running":
+            return
+        self.stage = "running"
+        if self._reporter is None:
+            self.save_state()
+            self._reporter = self._new_reporter(self.placement.session_id)
+        self._reporter.report_running()
+
+    def _new_reporter(self, session_id: str) -> StatusReporter:
+        return StatusReporter(self.service, session_id, self.report_details, self.log)
+
+    # Stop, cancel, release
+
+    async def stop(self, now: bool = False) -> None:
+        """Stop the server; its slice is released in ``run_post_stop_hook``."""
+        await self.stop_server(now)
+
+    async def run_post_stop_hook(self) -> None:
+        """Release the slice, whatever ended the server, and wait a moment until it is noted."""
+        self._leave_start_slot()
+        try:
+            await self.discard_server()
+        except EngineError as e:
+            self.log.warning("Could not clean up after %s: %s", self._log_name, e)
+        release = self._release()
+        if release is not None:
+            await asyncio.wait([release], timeout=RELEASE_LIMIT_S)
+        self.journal.close()
+        self.placement = self._grant = self._reporter = None
+        self.stage = ""
+        await maybe_future(super().run_post_stop_hook())
+
+    def _cancelled(self) -> None:
+        """A cancelled spawn: give everything back in the background, and return at once."""
+        self._leave_start_slot()
+        if _hub_lifetime.ending:
+            return  # the hub stops; the session keeps its place
+        if self.stage == "waiting":
+            self._release()
+        # While starting, a container may be in the making: its slice is free only once that is
+        # gone, which stop() and run_post_stop_hook() see to.
+        self.journal.close()
+        # The hub takes a spawner with a server and nothing pending for a ready one, and would
+        # send the browser to a server that never was, in the second before it stops it.
+        self.server = None
+
+    def _release(self) -> asyncio.Task[None] | None:
+        """End the session if it is ours to end.
+
+        A spawner that a restarted hub made for a session that waits or starts has no part in it:
+        that session stays in the queue, and the service asks for its server again.
+        """
+        outcome, message = self._outcome or self._default_outcome()
+        wait, placement, service = self._wait, self.placement, self.service
+        self._wait = None
+        if wait is not None:
+            return release_in_background(
+                self.server_key, lambda: wait.give_up(outcome, message), self.log
+            )
+        if placement is not None and self.stage == "running":
+            session_id = placement.session_id
+            return release_in_background(
+                self.server_key, lambda: service.end(session_id, outcome, message), self.log
+            )
+        return pending_release(self.server_key)
+
+    def _default_outcome(self) -> tuple[str, str]:
+        if self.stage == "running":
+            return ("TERMINATED", "")
+        return ("CANCELLED", "Cancelled before it ran.")
+
+    def _leave_start_slot(self) -> None:
+        if self._holds_start_slot:
+            self._holds_start_slot = False
+            self.start_throttle.release()
+
+    # State and progress
+
+    def get_state(self) -> dict[str, Any]:
+        """The hub's state plus where the session's server is."""
+        state: dict[str, Any] = super().get_state()
+        if self.placement is not None:
+            state["apportion"] = {
+                "placement": self.placement.model_dump(),
+                "running": self.stage == "running",
+            }
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        saved = state.get("apportion")
+        if saved:
+            self.placement = Placement(**saved["placement"])
+            self.stage = "running" if saved["running"] else ""
+
+    def save_state(self) -> None:
+        """Store the state now; the hub itself does so only after ``start()`` has returned.
+
+        Without this, a hub killed while a server starts would not find it again.
+        """
+        self.orm_spawner.state = self.get_state()
+        inspect(self.orm_spawner).session.commit()
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """What happens to the request, for one tab; an event only when something changed."""
+        async for event in self.journal.follow():
+            yield event
+
+    def _tell(self, progress: int, message: str, status: str) -> None:
+        session_id = self.placement.session_id if self.placement else ""
+        self.journal.publish(stage_event(progress, message, status, session_id))
+
+    def _where(self) -> str:
+        node = self.placement.node if self.placement else ""
+        return f" on {node}" if node else ""

@@ -1,0 +1,207 @@
+"""The queue service's REST interface, as the spawner uses it.
+
+Every answer is either a typed value or one of the errors below, so that a caller decides by kind
+and never by status code: refused (tell the user), gone (ask again), conflict (somebody else ended
+the session), unavailable (wait and try again).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from pydantic import ValidationError
+from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.httputil import HTTPHeaders
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from .grant import SessionView
+
+API = "/services/apportion/api/v1"
+#: One open long poll per waiting session; tornado's default of 10 would stall the eleventh.
+MAX_OPEN_REQUESTS = 10_000
+#: The service answers a wait after this many seconds at the latest.
+LONGEST_WAIT_S = 25.0
+
+
+class ServiceError(Exception):
+    """Base of everything that can go wrong between a spawner and the queue service."""
+
+
+class ServiceUnavailable(ServiceError):
+    """Not reachable, restarting or failing: nothing is decided, try again later."""
+
+
+class ServiceDenied(ServiceError):
+    """The service does not accept the spawner's token: a fault of the installation."""
+
+
+class SessionGone(ServiceError):
+    """The service knows no such session."""
+
+
+class SessionConflict(ServiceError):
+    """The session's status does not allow this any more (cancelled, ending)."""
+
+
+class RequestRefused(ServiceError):
+    """The user's request is not acceptable; ``message`` is written for the user.
+
+    ``status_code`` is 400 (bad value), 403, 422 (over a limit) or 429.
+    """
+
+    def __init__(self, status_code: int, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.code = code
+        self.message = message
+        self.field = field
+
+    def for_user(self) -> str:
+        """The message, naming the field if the service named one."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class ServiceClient:
+    """Asynchronous client of the spawner half of the service's REST interface."""
+
+    def __init__(self, base_url: str, token: str, *, request_timeout_s: float = 10.0) -> None:
+        self._api = base_url.rstrip("/") + API
+        self._token = token
+        self._timeout_s = request_timeout_s
+        self._http = SimpleAsyncHTTPClient(force_instance=True, max_clients=MAX_OPEN_REQUESTS)
+
+    def close(self) -> None:
+        self._http.close()
+
+    async def request_session(
+        self, user: str, server_name: str, display_name: str, options: Mapping[str, Any]
+    ) -> SessionView:
+        """Find the live session of (user, server name), or queue a new one."""
+        body = {
+            "user": user,
+            "server_name": server_name,
+            "display_name": display_name,
+            "options": dict(options),
+        }
+        return _session(await self._post("/spawner/requests", body))
+
+    async def wait(self, session_id: str, since: int, timeout_s: float) -> SessionView:
+        """The session as soon as its version exceeds ``since``, or after ``timeout_s`` seconds."""
+        query = urlencode({"since": since, "timeout": f"{timeout_s:g}"})
+        path = f"/spawner/sessions/{quote(session_id, safe='')}/wait?{query}"
+        return _session(await self._call("GET", path, timeout_s=timeout_s + self._timeout_s))
+
+    async def report_status(
+        self,
+        session_id: str,
+        to: str,
+        *,
+        container_id: str | None = None,
+        url: str | None = None,
+        message: str | None = None,
+    ) -> SessionView:
+        """Move the session on; SessionConflict if it may not go there any more."""
+        body = {"to": to, "container_id": container_id, "url": url, "message": message}
+        known = {key: value for key, value in body.items() if value is not None}
+        return _session(
+            await self._post(f"/spawner/sessions/{quote(session_id, safe='')}/status", known)
+        )
+
+    async def end(self, session_id: str, outcome: str, message: str = "") -> None:
+        """Close the session and free its slice. Repeating it changes nothing."""
+        body = {"outcome": outcome, "message": message}
+        await self._post(f"/spawner/sessions/{quote(session_id, safe='')}/ended", body)
+
+    async def end_by_server(
+        self, user: str, server_name: str, outcome: str, message: str = ""
+    ) -> None:
+        """Like ``end`` when the request may have been stored but its id never arrived."""
+        body = {"user": user, "server_name": server_name, "outcome": outcome, "message": message}
+        await self._post("/spawner/ended", body)
+
+    async def lookup(self, user: str, server_name: str) -> dict[str, Any]:
+        """The live session of a server as the service words it; SessionGone if there is none."""
+        query = urlencode({"user": user, "server_name": server_name})
+        return await self._call("GET", f"/spawner/lookup?{query}")
+
+    async def launch_form(self, user: str, server_name: str) -> str:
+        """The HTML of the launch form's fields."""
+        query = urlencode({"user": user, "server_name": server_name})
+        answer = await self._call("GET", f"/spawner/launch-form?{query}")
+        return str(answer["html"])
+
+    async def dry_run(self, user: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """When and where these options would start; RequestRefused as for a real request."""
+        return await self._post("/spawner/dry-run", {"user": user, "options": dict(options)})
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._call("POST", path, body=json.dumps(body))
+
+    async def _call(
+        self, method: str, path: str, *, body: str | None = None, timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        headers = HTTPHeaders({"Authorization": f"token {self._token}"})
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        request = HTTPRequest(
+            self._api + path,
+            method=method,
+            headers=headers,
+            body=body,
+            connect_timeout=5.0,
+            request_timeout=timeout_s or self._timeout_s,
+            follow_redirects=False,
+        )
+        try:
+            response = await self._http.fetch(request, raise_error=False)
+        except (HTTPClientError, OSError) as e:
+            raise ServiceUnavailable(f"the queue service does not answer: {e}") from e
+        return _answer(response)
+
+
+def _session(answer: dict[str, Any]) -> SessionView:
+    try:
+        return SessionView.model_validate(answer)
+    except ValidationError as e:
+        raise ServiceError(f"the queue service sent a session that does not fit: {e}") from e
+
+
+def _answer(response: HTTPResponse) -> dict[str, Any]:
+    """The response's JSON object, or the typed error that its status stands for."""
+    status = response.code
+    if 200 <= status < 300:
+        return _json_object(response)
+    if status == 401:
+        raise ServiceDenied("the queue service does not accept the spawner's token")
+    if status == 404:
+        raise SessionGone("the queue service knows no such session")
+    error = _error_of(response)
+    if status == 409:
+        raise SessionConflict(error["message"])
+    if 400 <= status < 500:
+        raise RequestRefused(status, error["code"], error["message"], error.get("field"))
+    raise ServiceUnavailable(f"the queue service answers {status}")
+
+
+def _json_object(response: HTTPResponse) -> dict[str, Any]:
+    if not response.body:
+        return {}
+    try:
+        value = json.loads(response.body)
+    except ValueError as e:
+        raise ServiceUnavailable("the queue service sent no JSON") from e
+    if not isinstance(value, dict):
+        raise ServiceUnavailable("the queue service sent no JSON object")
+    return value
+
+
+def _error_of(response: HTTPResponse) -> dict[str, Any]:
+    fallback = {"code": "refused", "message": f"The queue service answered {response.code}."}
+    try:
+        error = _json_object(response).get("error")
+    except ServiceUnavailable:
+        return fallback
+    return {**fallback, **error} if isinstance(error, dict) else fallback
