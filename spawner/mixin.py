@@ -271,6 +271,10 @@ class ApportionSpawnerMixin(Spawner):
         """Stop the server; its slice is released in ``run_post_stop_hook``."""
         await self.stop_server(now)
 
+    async def poll(self) -> Any:
+        """None while the session waits for its slice: there is nothing to look at yet."""
+        return None if self.stage == "waiting" else await super().poll()
+
     async def run_post_stop_hook(self) -> None:
         """Release the slice, whatever ended the server, and wait a moment until it is noted."""
         self._leave_start_slot()

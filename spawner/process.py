@@ -108,14 +108,8 @@ class ApportionProcessSpawner(ApportionSpawnerMixin, SimpleLocalProcessSpawner):
             env["APPORTION_READY_URL"] = self.ready_url(hub_env)
         return env
 
-    async def poll(self) -> int | None:
-        if self.stage == "waiting":
-            return None
-        status: int | None = await super().poll()
-        return status
-
     async def exit_reason(self) -> str | None:
-        status = await super(ApportionSpawnerMixin, self).poll()
+        status = await self.poll()
         return None if status is None else f"The server ended with exit code {status}."
 
     async def stop_server(self, now: bool) -> None:

@@ -14,6 +14,7 @@ from .service_client import (
     LONGEST_WAIT_S,
     ServiceClient,
     ServiceUnavailable,
+    SessionConflict,
     SessionGone,
 )
 
@@ -63,17 +64,14 @@ class QueueWait:
     async def granted(self) -> SessionView:
         """The session with its grant, however long that takes.
 
-        Raises RequestRefused, SessionConflict, ServiceDenied, ServiceError or SessionEnded.
+        Raises RequestRefused, ServiceDenied, ServiceError or SessionEnded.
         """
         session = await self._ask()
         while not session.granted:
             if session.ended:
                 raise SessionEnded(session)
             if session.status == "TERMINATING":
-                self._publish(stage_event(0, STILL_ENDING, session.status, session.id))
-                await self._delays.sleep()
-                session = await self._ask()
-                continue
+                raise SessionEnded(session)
             self._publish(queue_event(session))
             session = await self._next(session)
         return session
@@ -123,7 +121,9 @@ class QueueWait:
                 return await call()
             except ServiceUnavailable:
                 self._publish(self._trouble())
-                await self._delays.sleep()
+            except SessionConflict:
+                self._publish(stage_event(0, STILL_ENDING, "PENDING"))
+            await self._delays.sleep()
 
     def _trouble(self) -> dict[str, Any]:
         if self.session_id:
@@ -150,6 +150,7 @@ def _ending_sentence(session: SessionView) -> str:
     words = {
         "CANCELLED": "The session was cancelled",
         "EXPIRED": "The session waited too long and was removed from the queue",
+        "TERMINATING": "The session was stopped",
         "TERMINATED": "The session was stopped",
         "ERROR": "The session failed",
     }

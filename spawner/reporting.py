@@ -33,8 +33,8 @@ class StatusReporter:
         self._running: asyncio.Task[None] | None = None
 
     def announce_start(self) -> None:
-        """Report PREPARING and STARTING while the engine already works."""
-        self._announced = asyncio.ensure_future(self._announce())
+        """Report STARTING while the engine already works; the service fills in PREPARING."""
+        self._announced = asyncio.ensure_future(self._report("STARTING"))
 
     async def announced(self) -> None:
         """Raise SessionEnded if the session was ended meanwhile.
@@ -50,10 +50,6 @@ class StatusReporter:
         """Report RUNNING in the background, after what was announced before."""
         self._running = asyncio.ensure_future(self._report_running())
         return self._running
-
-    async def _announce(self) -> None:
-        await self._report("PREPARING")
-        await self._report("STARTING")
 
     async def _report_running(self) -> None:
         if self._announced is not None:
@@ -71,7 +67,7 @@ class StatusReporter:
                 await self._service.report_status(self._session_id, status, **self._details())
                 return
             except SessionConflict:
-                session = await self._service.wait(self._session_id, -1, 0)
+                session = await self._service.wait(self._session_id, 0, 1)
                 if not session.granted:
                     raise SessionEnded(session) from None
                 return  # a repeated start: the service is further on than this hub
