@@ -1,0 +1,244 @@
+"""The service "apportion": a managed service of JupyterHub, and its traits."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.services.auth import HubOAuth
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from traitlets import Bool, CaselessStrEnum, Float, Int, TraitError, Unicode, validate
+from traitlets.config import Application
+
+from hub_ext import __version__
+from hub_ext.db.connection import Database, DatabaseError
+from hub_ext.errors import ApportionError
+from hub_ext.fgpu import FgpuUnit
+from hub_ext.folders.catalogue import FolderCatalogue
+from hub_ext.folders.storage import FolderStorage
+from hub_ext.gpu.devices import GpuSource
+from hub_ext.gpu.nvml import NvmlGpus
+from hub_ext.gpu.simulated import SimulatedGpus, parse_simulated_gpus
+from hub_ext.hub_client import HubClient
+from hub_ext.nodes import inventory
+from hub_ext.nodes.docker_engine import DockerEngine
+from hub_ext.nodes.engine import Engine
+from hub_ext.nodes.presets import seed_presets
+from hub_ext.nodes.process_engine import ProcessEngine
+from hub_ext.sessions.changes import Changes
+from hub_ext.sessions.launcher import Launcher
+from hub_ext.sessions.queue import Queue
+from hub_ext.sessions.reconcile import Reconciler
+from hub_ext.sessions.store import SessionStore
+from hub_ext.sessions.submission import Submissions
+from hub_ext.settings import DeploymentSettings, SettingsError
+from hub_ext.site import Policy, Site
+from hub_ext.web.application import make_application
+from hub_ext.web.base import Parts
+
+_PR_SET_PDEATHSIG = 1
+_BIND_ATTEMPTS = 100
+
+
+class ApportionService(Application):
+    """Queue, scheduler, folders, images, pages and REST API."""
+
+    name = "apportion-service"
+    version = __version__
+    description = "The service of Apportion; JupyterHub starts it."
+    aliases = {"config": "ApportionService.config_file"}
+
+    config_file = Unicode(help="The jupyterhub_config.py to read traits from.").tag(config=True)
+    data_dir = Unicode(
+        help="Directory of everything this deployment keeps. Example: /srv/apportion"
+    ).tag(config=True)
+    db_url = Unicode(
+        help="""Database of the service. Default: SQLite in the data directory.
+
+        Example: postgresql://apportion@db.example.org/apportion
+        """
+    ).tag(config=True)
+    engine = CaselessStrEnum(
+        ["docker", "process"],
+        default_value="docker",
+        help="What runs sessions: Docker, or local processes (no isolation, trial only).",
+    ).tag(config=True)
+    docker_url = Unicode(
+        help="Docker Engine to use; default: DOCKER_HOST or the local socket."
+    ).tag(config=True)
+    network = Unicode(help="Docker network of the sessions.").tag(config=True)
+    node_name = Unicode("local", help="Name of this machine as a node.").tag(config=True)
+    simulate_gpus = Unicode(
+        help="Simulated GPUs instead of real ones, as in 2x16GiB or 2x16GiB,1x24GiB."
+    ).tag(config=True)
+    fgpu_per_gpu = Int(1, help="How many fGPU make one physical GPU.").tag(config=True)
+    fgpu_quantum = Float(0.1, help="The smallest step of a request, in fGPU.").tag(config=True)
+    placement = CaselessStrEnum(
+        ["fragmentation", "pack", "spread"],
+        default_value="fragmentation",
+        help="How node and device are chosen.",
+    ).tag(config=True)
+    cpu_overcommit = Float(
+        4.0,
+        help="""How many times the node's cores may be booked; notebooks idle most of the time.
+
+        Each session is still limited to what it has booked.
+        """,
+    ).tag(config=True)
+    reserved_memory_mib = Int(
+        1024, help="MiB of a node's memory that are kept for the system."
+    ).tag(config=True)
+    max_pending_per_user = Int(100, help="How many sessions of a user may wait.").tag(config=True)
+    pending_timeout_s = Float(
+        0.0, help="Give up on a session that has waited so long, in seconds; 0: never."
+    ).tag(config=True)
+    pids_limit = Int(4096, help="Processes and threads that a session may have.").tag(config=True)
+    default_image = Unicode(help="Image of a request that names none.").tag(config=True)
+    public_url = Unicode(help="URL under which users reach the hub.").tag(config=True)
+    folder_root = Unicode(
+        help="Directory of all folders, local or a mounted share. Default: DATA/folders."
+    ).tag(config=True)
+    exit_with_parent = Bool(
+        True, help="End when the hub that started this ends, so that the next one can start it."
+    ).tag(config=True)
+
+    @validate("simulate_gpus")
+    def _check_simulated(self, proposal: Any) -> str:
+        try:
+            parse_simulated_gpus(proposal["value"])
+        except ValueError as error:
+            raise TraitError(str(error)) from None
+        return str(proposal["value"])
+
+    @validate("cpu_overcommit")
+    def _check_overcommit(self, proposal: Any) -> float:
+        if proposal["value"] < 1:
+            raise TraitError("cpu_overcommit must be at least 1.")
+        return float(proposal["value"])
+
+    def initialize(self, argv: list[str] | None = None) -> None:
+        """Command line, then the config file, then the command line again (it wins)."""
+        super().initialize(argv)
+        if self.config_file:
+            path = Path(self.config_file)
+            self.load_config_file(path.name, path=str(path.parent))
+            self.parse_command_line(argv)
+
+    def start(self) -> None:
+        """Run until a signal or the hub ends it. A refusal to start is one line, exit 1."""
+        if self.exit_with_parent:
+            _end_with_parent()
+        try:
+            asyncio.run(self._serve())
+        except (DatabaseError, SettingsError, ApportionError, ValueError, OSError) as error:
+            self.log.critical("%s", error)
+            sys.exit(1)
+
+    async def _serve(self) -> None:
+        site, settings = self._site()
+        launcher, queue = Launcher(site), Queue(site)
+        reconciler = Reconciler(site, launcher)
+        parts = Parts(site, Submissions(site), launcher, queue, settings.spawner_token)
+        await inventory.refresh(site)
+        server = HTTPServer(make_application(parts))
+        server.add_sockets(await self._sockets(settings.service_port))
+        self.log.info("Apportion %s serves at port %d", __version__, settings.service_port)
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        loops = [asyncio.create_task(part.run()) for part in (queue, launcher, reconciler)]
+        await stopped.wait()
+        server.stop()
+        for loop in loops:
+            loop.cancel()
+            with suppress(asyncio.CancelledError):
+                await loop
+
+    async def _sockets(self, port: int) -> list[Any]:
+        """The port may still be held for a moment by the service of a hub that was killed."""
+        for _ in range(_BIND_ATTEMPTS):
+            try:
+                return list(bind_sockets(port, "127.0.0.1"))
+            except OSError:
+                await asyncio.sleep(0.1)
+        raise OSError(f"Port {port} is in use; another service of this deployment runs.")
+
+    def _site(self) -> tuple[Site, DeploymentSettings]:
+        """Everything put together. Raises what ``start`` catches."""
+        if not self.data_dir:
+            raise ValueError("ApportionService.data_dir is not set.")
+        data_dir = Path(self.data_dir)
+        settings = DeploymentSettings.load_or_create(data_dir)
+        database = Database(self.db_url or f"sqlite:///{data_dir / 'apportion.sqlite'}")
+        database.upgrade()
+        storage = FolderStorage(Path(self.folder_root or data_dir / "folders"))
+        storage.prepare()
+        policy = self._policy()
+        with database.transaction() as db:
+            seed_presets(db, policy.unit)
+        changes = Changes()
+        site = Site(
+            deployment_id=settings.deployment_id,
+            node=self.node_name,
+            policy=policy,
+            database=database,
+            changes=changes,
+            store=SessionStore(database, changes),
+            folders=FolderCatalogue(storage),
+            engine=self._engine(settings.deployment_id),
+            gpus=self._gpus(),
+            hub=HubClient(HubOAuth.instance().api_url, HubOAuth.instance().api_token),
+            data_dir=data_dir,
+        )
+        return site, settings
+
+    def _policy(self) -> Policy:
+        return Policy(
+            unit=FgpuUnit(self.fgpu_per_gpu, round(self.fgpu_quantum * 1000)),
+            placement=self.placement,
+            cpu_overcommit=self.cpu_overcommit,
+            reserved_memory_mib=self.reserved_memory_mib,
+            max_pending_per_user=self.max_pending_per_user,
+            pending_timeout_s=self.pending_timeout_s,
+            pids_limit=self.pids_limit,
+            user_ids=_user_ids(),
+            public_url=self.public_url,
+            network=self.network,
+            default_image=self.default_image,
+        )
+
+    def _engine(self, deployment_id: str) -> Engine:
+        if self.engine == "process":
+            return ProcessEngine(deployment_id)
+        return DockerEngine(deployment_id, url=self.docker_url)
+
+    def _gpus(self) -> GpuSource:
+        if self.simulate_gpus:
+            return SimulatedGpus(self.simulate_gpus, self.node_name)
+        return NvmlGpus()
+
+
+def _user_ids() -> str:
+    """uid:gid in a container: ``work``, or ours when we cannot give folders to ``work``."""
+    if os.geteuid() in {0, 1000}:
+        return "1000:1000"
+    return f"{os.geteuid()}:{os.getegid()}"
+
+
+def _end_with_parent() -> None:
+    """SIGTERM for us when the parent dies (prctl(2), Linux)."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    ApportionService.launch_instance()

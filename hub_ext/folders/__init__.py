@@ -1,0 +1,1 @@
+"""Virtual folders: named storage that is mounted into sessions."""

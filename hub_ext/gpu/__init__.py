@@ -1,0 +1,1 @@
+"""Devices: what a node has, real (NVML) or simulated."""

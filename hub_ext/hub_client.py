@@ -1,0 +1,111 @@
+"""The hub's REST API, as far as the service needs it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+
+_PAGE = 200
+
+
+class HubUnavailable(Exception):
+    """The hub gave no answer; it may be restarting."""
+
+
+class HubRefused(Exception):
+    """The hub answered with an error; ``status`` is its HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class HubServer:
+    """A server that the hub counts as active."""
+
+    user: str
+    name: str
+    ready: bool
+    pending: str | None
+
+
+class HubClient:
+    """Starts, stops and lists servers. Raises HubUnavailable or HubRefused."""
+
+    def __init__(self, api_url: str, token: str) -> None:
+        self._api_url = api_url.rstrip("/")
+        self._token = token
+
+    async def start_server(
+        self, user: str, server_name: str, display_name: str, options: dict[str, Any]
+    ) -> None:
+        """Ask for a start; returns as soon as the hub has accepted it."""
+        body: dict[str, Any] = {"user_options": options}
+        if server_name:
+            body["display_name"] = display_name
+        await self._call("POST", _server_path(user, server_name), body)
+
+    async def stop_server(self, user: str, server_name: str) -> bool:
+        """Ask for a stop. False when the hub knows no such active server."""
+        try:
+            await self._call("DELETE", _server_path(user, server_name))
+        except HubRefused as refusal:
+            if refusal.status in {400, 404}:
+                return False
+            raise
+        return True
+
+    async def active_servers(self) -> dict[tuple[str, str], HubServer]:
+        """Every active server by (user, server name)."""
+        servers: dict[tuple[str, str], HubServer] = {}
+        offset = 0
+        while True:
+            path = f"/users?state=active&offset={offset}&limit={_PAGE}"
+            users = json.loads(await self._call("GET", path))
+            for user in users:
+                for name, server in (user.get("servers") or {}).items():
+                    servers[user["name"], name] = HubServer(
+                        user["name"], name, bool(server["ready"]), server["pending"]
+                    )
+            if len(users) < _PAGE:
+                return servers
+            offset += _PAGE
+
+    async def _call(self, method: str, path: str, body: Any = None) -> bytes:
+        request = HTTPRequest(
+            self._api_url + path,
+            method=method,
+            headers={"Authorization": f"token {self._token}"},
+            body=None if body is None else json.dumps(body),
+            allow_nonstandard_methods=True,
+            connect_timeout=5,
+            request_timeout=60,
+        )
+        try:
+            response = await AsyncHTTPClient().fetch(request)
+        except HTTPClientError as error:
+            if error.code == 599 or error.code in {502, 503, 504}:
+                raise HubUnavailable(str(error)) from error
+            raise HubRefused(error.code, _message(error)) from error
+        except OSError as error:
+            raise HubUnavailable(str(error)) from error
+        return response.body
+
+
+def _server_path(user: str, server_name: str) -> str:
+    path = f"/users/{quote(user, safe='')}"
+    return f"{path}/servers/{quote(server_name, safe='')}" if server_name else f"{path}/server"
+
+
+def _message(error: HTTPClientError) -> str:
+    """The hub's own words, if it gave any."""
+    body = error.response.body if error.response is not None else b""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(error)

@@ -1,0 +1,1 @@
+"""Nodes: what machines there are and what runs on them."""

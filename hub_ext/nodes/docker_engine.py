@@ -1,0 +1,89 @@
+"""The local Docker Engine, through docker-py on a small thread pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import docker
+import docker.errors
+import requests.exceptions
+
+from hub_ext.images.catalogue import CatalogueImage, list_images
+from hub_ext.nodes.engine import EngineUnavailable, Machine, SessionContainer
+
+SESSION_LABEL = "org.apportion.session"
+DEPLOYMENT_LABEL = "org.apportion.deployment"
+
+_T = TypeVar("_T")
+_MIB = 1024 * 1024
+
+
+class DockerEngine:
+    """An Engine over one Docker daemon. Calls are bounded by ``timeout`` seconds."""
+
+    def __init__(self, deployment_id: str, *, url: str = "", timeout: int = 20) -> None:
+        self.deployment_id = deployment_id
+        self._url = url
+        self._timeout = timeout
+        self._client: Any = None
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="docker")
+
+    async def machine(self) -> Machine:
+        """Cores and memory that the daemon reports."""
+        info = await self._call(lambda client: client.info())
+        return Machine(info["NCPU"] * 1000, info["MemTotal"] // _MIB)
+
+    async def images(self) -> list[CatalogueImage]:
+        """The catalogue of this daemon."""
+        return await self._call(list_images)
+
+    async def containers(self) -> list[SessionContainer]:
+        """Containers with this deployment's label."""
+        label = f"{DEPLOYMENT_LABEL}={self.deployment_id}"
+        found = await self._call(
+            lambda client: client.api.containers(all=True, filters={"label": [label]})
+        )
+        return [_container(entry) for entry in found if SESSION_LABEL in entry["Labels"]]
+
+    async def remove(self, container_id: str) -> None:
+        """Remove by id, with force."""
+
+        def remove(client: docker.DockerClient) -> None:
+            try:
+                client.api.remove_container(container_id, force=True, v=True)
+            except docker.errors.NotFound:
+                return
+            except docker.errors.APIError as error:
+                if error.status_code != 409:  # 409: its removal is already under way
+                    raise
+
+        await self._call(remove)
+
+    async def _call(self, work: Callable[[Any], _T]) -> _T:
+        """Run blocking ``work`` with the client. Raises EngineUnavailable."""
+
+        def run() -> _T:
+            if self._client is None:
+                self._client = (
+                    docker.DockerClient(self._url, timeout=self._timeout, version="auto")
+                    if self._url
+                    else docker.from_env(timeout=self._timeout, version="auto")
+                )
+            return work(self._client)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+            raise EngineUnavailable(f"Docker does not answer: {error}") from error
+
+
+def _container(entry: dict[str, Any]) -> SessionContainer:
+    return SessionContainer(
+        session_id=entry["Labels"][SESSION_LABEL],
+        container_id=entry["Id"],
+        running=entry["State"] in {"running", "paused", "restarting"},
+        created_at=float(entry["Created"]),
+    )

@@ -1,0 +1,45 @@
+"""In-process notice of changes: wakes long polls, event streams and the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Changes:
+    """Tells waiters that a session has changed. Nothing is stored; readers read again."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._listeners: set[Callable[[str], None]] = set()
+
+    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``callback(session_id)`` on every change; returns the way to stop it."""
+        self._listeners.add(callback)
+        return lambda: self._listeners.discard(callback)
+
+    def announce(self, session_id: str) -> None:
+        """A change of this session has been committed."""
+        for event in self._waiters.get(session_id, ()):
+            event.set()
+        for callback in tuple(self._listeners):
+            callback(session_id)
+
+    async def wait(self, session_id: str, timeout: float) -> bool:
+        """Wait for the next change, at most ``timeout`` seconds. False when none came."""
+        event = asyncio.Event()
+        waiters = self._waiters.setdefault(session_id, set())
+        waiters.add(event)
+        try:
+            await asyncio.wait_for(event.wait(), timeout)
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            waiters.discard(event)
+            if not waiters:
+                self._waiters.pop(session_id, None)
+
+    def attached(self, session_id: str) -> bool:
+        """Whether somebody waits for this session right now."""
+        return session_id in self._waiters

@@ -1,0 +1,69 @@
+"""What a spawner is given for a granted session: node, slice, mounts, environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hub_ext.db.models import SessionRow
+from hub_ext.nodes.docker_engine import DEPLOYMENT_LABEL, SESSION_LABEL
+from hub_ext.sessions.status import BOOKED, Status
+from hub_ext.site import Site
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+"""Read by libraries that would otherwise see the host's cores (DESIGN 5)."""
+
+
+def grant_json(site: Site, row: SessionRow) -> dict[str, Any] | None:
+    """The grant, or None while nothing is booked. Milli-CPU, MiB; mounts are host paths."""
+    if Status(row.status) not in BOOKED or row.node is None:
+        return None
+    real = [part.uuid for part in row.slices if not part.simulated]
+    return {
+        "session_id": row.id,
+        "node": row.node,
+        "engine_url": "",
+        "image": row.image,
+        "container_name": f"apportion-{site.deployment_id}-{row.id[:12]}",
+        "network": site.policy.network,
+        "user": site.policy.user_ids,
+        "env": _environment(site, row, real),
+        "mounts": [
+            {
+                "source": mount["source"],
+                "target": mount["target"],
+                "read_only": mount["mode"] == "ro",
+            }
+            for mount in row.mounts
+        ],
+        "labels": {DEPLOYMENT_LABEL: site.deployment_id, SESSION_LABEL: row.id},
+        "cpu_milli": row.cpu_milli,
+        "memory_mib": row.memory_mib,
+        "shm_mib": max(64, row.memory_mib // 4),
+        "pids_limit": site.policy.pids_limit,
+        "device_uuids": real,
+        "simulated": any(part.simulated for part in row.slices),
+        "working_dir": "/home/work",
+        "sudo": False,
+    }
+
+
+def _environment(site: Site, row: SessionRow, uuids: list[str]) -> dict[str, str]:
+    threads = str(max(1, -(-row.cpu_milli // 1000)))
+    return {
+        "APPORTION_SESSION_ID": row.id,
+        "APPORTION_SESSION_NAME": row.name,
+        "APPORTION_DEPLOYMENT": site.deployment_id,
+        "APPORTION_FGPU": f"{site.policy.unit.fgpu(row.gpu_milli):g}",
+        "APPORTION_GPU_MEMORY_MIB": str(row.gpu_memory_mib),
+        "APPORTION_PUBLIC_URL": site.policy.public_url,
+        "NVIDIA_VISIBLE_DEVICES": ",".join(uuids) or "void",
+        "USER": "work",
+        "HOME": "/home/work",
+    } | dict.fromkeys(_THREAD_VARIABLES, threads)

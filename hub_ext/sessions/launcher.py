@@ -1,0 +1,153 @@
+"""Starts of granted sessions through the hub, and stops of running ones.
+
+A session that a spawner waits for needs no start. One that nobody waits for (submitted
+by page or API, or forgotten by a hub that was restarted) is started here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from hub_ext.db.models import SessionRow
+from hub_ext.errors import Conflict, NotFound
+from hub_ext.hub_client import HubRefused, HubUnavailable
+from hub_ext.nodes.engine import EngineUnavailable
+from hub_ext.sessions.status import LAUNCHING, Status
+from hub_ext.sessions.store import Why
+from hub_ext.site import Site
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
+_RETRY_AFTER_S = 20.0
+"""How long a start that the hub accepted may take to reach the spawner."""
+_TICK_S = 1.0
+
+
+class Launcher:
+    """Carries grants to the hub."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._asked: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """For ever: start what was granted and nobody waits for."""
+        woken = asyncio.Event()
+        self._site.changes.listen(lambda _session_id: woken.set())
+        while True:
+            try:
+                self._start_granted()
+            except Exception:
+                log.exception("The launcher failed; it tries again.")
+            woken.clear()
+            try:
+                await asyncio.wait_for(woken.wait(), _TICK_S)
+            except TimeoutError:
+                pass
+
+    def _start_granted(self) -> None:
+        rows = self._site.store.find(statuses={Status.SCHEDULED})
+        granted = {row.id for row in rows}
+        self._asked = {key: at for key, at in self._asked.items() if key in granted}
+        for row in rows:
+            asked = self._asked.get(row.id, 0.0)
+            if self._site.changes.attached(row.id) or time.time() - asked < _RETRY_AFTER_S:
+                continue
+            self._asked[row.id] = time.time()
+            self._background(self._start(row))
+
+    async def _start(self, row: SessionRow) -> None:
+        try:
+            await self._site.hub.start_server(row.user, row.server_name, row.name, row.options)
+        except HubUnavailable:
+            self._asked.pop(row.id, None)
+        except HubRefused as refusal:
+            self._refused(row, refusal)
+
+    def _refused(self, row: SessionRow, refusal: HubRefused) -> None:
+        """Try a few times; then the session ends and says what the hub said."""
+        try:
+            if self._site.store.note_attempt(row.id) < _ATTEMPTS and refusal.status != 404:
+                log.warning("The hub did not start %s: %s", row.id, refusal)
+                return
+            why = Why(f"The hub did not start it: {refusal}", "hub_refused")
+            self._site.store.transition(
+                row.id, Status.ERROR, why, by="service", allowed={Status.SCHEDULED}
+            )
+        except (Conflict, NotFound):
+            log.info("Session %s moved on meanwhile.", row.id)
+
+    def stop(self, session_id: str, why: Why, *, by: str) -> SessionRow:
+        """Cancel or stop a session, whatever it is doing. Raises NotFound, Conflict when ended.
+
+        The answer comes at once; a running server is stopped in the background.
+        """
+        store = self._site.store
+        for _ in range(3):
+            row = store.get(session_id)
+            status = Status(row.status)
+            if status is Status.TERMINATING:
+                return row
+            waits = status in {Status.PENDING, Status.SCHEDULED}
+            to = Status.CANCELLED if waits else Status.TERMINATING
+            try:
+                row = store.transition(session_id, to, why, by=by, allowed={status})
+            except Conflict:
+                if row.ended_at is not None:
+                    raise
+                continue
+            self._background(self._stop_server(row))
+            return row
+        raise Conflict("The session is changing right now; try again.")
+
+    async def _stop_server(self, row: SessionRow) -> None:
+        """Tell the hub; when it knows no such server, end the session here."""
+        try:
+            known = await self._site.hub.stop_server(row.user, row.server_name)
+        except (HubUnavailable, HubRefused) as error:
+            log.warning("The hub could not stop %s: %s; the reconciler will.", row.id, error)
+            return
+        if not known and row.status == Status.TERMINATING:
+            await self.remove_container(row)
+            self.end(row.id, Status.TERMINATED, Why(row.reason_message), by="service")
+
+    async def remove_container(self, row: SessionRow) -> None:
+        """Remove what still runs for a session. Raises EngineUnavailable."""
+        try:
+            for container in await self._site.engine.containers():
+                if container.session_id == row.id:
+                    await self._site.engine.remove(container.container_id)
+        except EngineUnavailable as error:
+            log.warning("The container of %s was not removed: %s", row.id, error)
+            raise
+
+    def end(self, session_id: str, to: Status, why: Why, *, by: str) -> SessionRow:
+        """End a session from wherever it is; one that has ended stays as it is."""
+        store = self._site.store
+        row = store.get(session_id)
+        if row.ended_at is not None:
+            return row
+        status = Status(row.status)
+        if status in {Status.PENDING, Status.SCHEDULED} and to is Status.TERMINATED:
+            to = Status.CANCELLED
+        if status in LAUNCHING and to is not Status.ERROR:
+            store.transition(session_id, Status.TERMINATING, why, by=by, allowed=LAUNCHING)
+            to = Status.TERMINATED
+        if status in {Status.RUNNING, Status.TERMINATING}:
+            to = Status.TERMINATED
+        kept = Why(row.reason_message) if status is Status.TERMINATING else why
+        return store.transition(session_id, to, kept, by=by)
+
+    def _background(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("A background step failed", exc_info=task.exception())

@@ -1,0 +1,281 @@
+"""From a launch request to stored sessions, or to the forecast of a dry run.
+
+Refused at once is what waiting cannot cure; whatever merely has to wait, waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from hub_ext.db.models import NodeRow, PresetRow, SessionRow
+from hub_ext.errors import BadValue, OverLimit
+from hub_ext.images.catalogue import CatalogueImage
+from hub_ext.nodes.presets import list_presets
+from hub_ext.scheduling import dry_run, model
+from hub_ext.sessions.launch import SERVER_NAME, LaunchRequest, numbered, slug
+from hub_ext.sessions.snapshot import DEFAULT_PROJECT, read_snapshot
+from hub_ext.sessions.status import Status
+from hub_ext.sessions.store import NewSession, live_session
+from hub_ext.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a request comes to: image and integers (milli-GPU, milli-CPU, MiB)."""
+
+    image: CatalogueImage
+    preset: str | None
+    gpu_milli: int
+    cpu_milli: int
+    memory_mib: int
+
+    def demand(self) -> model.Demand:
+        """For the scheduler."""
+        return model.Demand(self.gpu_milli, self.cpu_milli, self.memory_mib)
+
+
+class Submissions:
+    """The one way into the queue, for the page, the API, the CLI and the hub's own spawn."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def submit(
+        self, user: str, request: LaunchRequest, *, by: str, server_name: str | None = None
+    ) -> list[SessionRow]:
+        """Store ``count`` PENDING sessions, all or none.
+
+        ``server_name`` is the hub server that is being started, if the hub asks; the
+        first session takes it. Raises BadValue, OverLimit, Conflict, StorageError.
+        """
+        with self._site.database.transaction() as db:
+            shape = self._shape(db, user, request)
+            self._check_fits_somewhere(db, shape)
+            self._check_pending(db, user, request.count)
+            mounts = self._site.folders.mounts(db, user, request.folders, request.new_folders)
+            rows = []
+            for number in range(1, request.count + 1):
+                name, server = self._names(db, user, request, shape, number, server_name)
+                row = self._site.store.add(
+                    db,
+                    NewSession(
+                        user=user,
+                        server_name=server,
+                        name=name,
+                        project=DEFAULT_PROJECT,
+                        image=shape.image.reference,
+                        image_title=shape.image.title,
+                        preset=shape.preset,
+                        gpu_milli=shape.gpu_milli,
+                        cpu_milli=shape.cpu_milli,
+                        memory_mib=shape.memory_mib,
+                        lifetime_s=request.lifetime_s,
+                        options=_options(request, name),
+                        mounts=[mount.as_json() for mount in mounts],
+                    ),
+                    by=by,
+                )
+                rows.append(row)
+        for row in rows:
+            self._site.changes.announce(row.id)
+        return rows
+
+    def forecast(self, user: str, request: LaunchRequest) -> model.Forecast:
+        """What would happen if this were submitted now; stores nothing.
+
+        For ``count`` above one it speaks of the last of them. Raises as ``submit`` does.
+        """
+        with self._site.database.transaction() as db:
+            shape = self._shape(db, user, request)
+            self._check_fits_somewhere(db, shape)
+            self._check_pending(db, user, request.count)
+            snapshot = read_snapshot(self._site, db)
+        forecast = None
+        order = max((session.order for session in snapshot.sessions), default=0)
+        for number in range(request.count):
+            session = model.Session(
+                id=f"dry-run-{number}",
+                user=user,
+                project=DEFAULT_PROJECT,
+                demand=shape.demand(),
+                submitted_at=snapshot.now,
+                order=order + number + 1,
+                time_limit_s=request.lifetime_s,
+                image=shape.image.reference,
+            )
+            forecast = dry_run(snapshot, session, self._site.policy.placement)
+            snapshot = replace(snapshot, sessions=(*snapshot.sessions, _assumed(session, forecast)))
+        assert forecast is not None
+        return forecast
+
+    def _shape(self, db: Session, user: str, request: LaunchRequest) -> Shape:
+        if request.project not in {None, DEFAULT_PROJECT}:
+            raise BadValue(f"There is no project '{request.project}'.", field="project")
+        image = self._image(db, user, request)
+        preset = self._preset(db, request)
+        unit = self._site.policy.unit
+        shape = Shape(
+            image=image,
+            preset=request.preset or (preset.name if preset is not None else None),
+            gpu_milli=preset.gpu_milli if preset and request.fgpu is None else 0,
+            cpu_milli=preset.cpu_milli if preset else 1000,
+            memory_mib=preset.memory_mib if preset else 2048,
+        )
+        if request.fgpu is not None:
+            shape = replace(shape, gpu_milli=unit.parse(request.fgpu))
+        if request.cpu is not None:
+            shape = replace(shape, cpu_milli=max(10, round(request.cpu * 1000)))
+        if request.memory_mib is not None:
+            shape = replace(shape, memory_mib=request.memory_mib)
+        self._check_image_minimum(shape)
+        return shape
+
+    def _image(self, db: Session, user: str, request: LaunchRequest) -> CatalogueImage:
+        """The named image, else the user's last one, the site's default, the first."""
+        images = self._site.images
+        if not images:
+            raise OverLimit(
+                "No image is there yet. An admin builds one with 'apportion image build'.",
+                field="image",
+            )
+        if request.image:
+            if request.image not in images:
+                raise BadValue(f"There is no image '{request.image}'.", field="image")
+            return images[request.image]
+        last = db.scalar(
+            select(SessionRow.image)
+            .where(SessionRow.user == user, SessionRow.image.in_(images))
+            .order_by(SessionRow.order.desc())
+            .limit(1)
+        )
+        fallback = self._site.policy.default_image
+        chosen = last or (fallback if fallback in images else next(iter(images)))
+        return images[chosen]
+
+    def _preset(self, db: Session, request: LaunchRequest) -> PresetRow | None:
+        """The named preset; the first one when nothing at all was said."""
+        if request.preset is not None:
+            preset = db.get(PresetRow, request.preset)
+            if preset is None:
+                raise BadValue(f"There is no preset '{request.preset}'.", field="preset")
+            return preset
+        if request.fgpu is None and request.cpu is None and request.memory_mib is None:
+            return next(iter(list_presets(db)), None)
+        return None
+
+    def _check_image_minimum(self, shape: Shape) -> None:
+        image, unit = shape.image, self._site.policy.unit
+        if shape.memory_mib < image.min_memory_mib:
+            raise BadValue(
+                f"{image.title} needs at least {image.min_memory_mib} MiB of memory,"
+                f" not {shape.memory_mib}.",
+                field="memory_mib",
+            )
+        if shape.cpu_milli < image.min_cpu_milli:
+            raise BadValue(
+                f"{image.title} needs at least {image.min_cpu_milli / 1000:g} cores,"
+                f" not {shape.cpu_milli / 1000:g}.",
+                field="cpu",
+            )
+        if unit.fgpu(shape.gpu_milli) < float(image.min_fgpu):
+            raise BadValue(
+                f"{image.title} needs at least {float(image.min_fgpu):g} fGPU,"
+                f" not {unit.fgpu(shape.gpu_milli):g}.",
+                field="fgpu",
+            )
+
+    def _check_fits_somewhere(self, db: Session, shape: Shape) -> None:
+        """Refuse what no node could hold even when it is empty."""
+        nodes = db.scalars(select(NodeRow)).all()
+        unit = self._site.policy.unit
+        largest = max((len(node.devices) for node in nodes), default=0) * model.GPU
+        if shape.gpu_milli > largest:
+            raise OverLimit(
+                f"Asks for {unit.fgpu(shape.gpu_milli):g} fGPU on one node;"
+                f" the largest node has {unit.fgpu(largest):g} fGPU.",
+                field="fgpu",
+            )
+        cpu = max((node.cpu_milli for node in nodes), default=0)
+        if shape.cpu_milli > cpu:
+            raise OverLimit(
+                f"Asks for {shape.cpu_milli / 1000:g} cores;"
+                f" the largest node has {cpu / 1000:g} to give.",
+                field="cpu",
+            )
+        memory = max((node.memory_mib for node in nodes), default=0)
+        if shape.memory_mib > memory:
+            raise OverLimit(
+                f"Asks for {shape.memory_mib} MiB of memory;"
+                f" the largest node has {memory} MiB to give.",
+                field="memory_mib",
+            )
+
+    def _check_pending(self, db: Session, user: str, count: int) -> None:
+        limit = self._site.policy.max_pending_per_user
+        query = select(func.count()).where(
+            SessionRow.user == user, SessionRow.status == Status.PENDING
+        )
+        waiting = db.scalar(query) or 0
+        if waiting + count > limit:
+            raise OverLimit(
+                f"{waiting} of your sessions wait already; with {count} more that is above"
+                f" the limit of {limit}.",
+                field="count",
+            )
+
+    def _names(
+        self,
+        db: Session,
+        user: str,
+        request: LaunchRequest,
+        shape: Shape,
+        number: int,
+        server_name: str | None,
+    ) -> tuple[str, str]:
+        """Display name and hub server name of the ``number``-th session."""
+        base = request.name or server_name or shape.image.family or "session"
+        name = numbered(base, number) if request.count > 1 else base
+        if server_name is not None and number == 1:
+            return name, server_name
+        server = slug(name)
+        if request.name is None:
+            server = self._free_server(db, user, server)
+        return name, server
+
+    def _free_server(self, db: Session, user: str, server: str) -> str:
+        """A name that no live session of the user has; only for names we made up."""
+        for number in range(2, 1000):
+            if live_session(db, user, server) is None:
+                return server
+            stem = server.rsplit("-", 1)[0] if number > 2 else server
+            server = f"{stem[:26]}-{number}"
+        return server
+
+
+def check_server_name(name: str) -> str:
+    """A hub server name as JupyterHub 6 wants it ("" is the default server)."""
+    if name and not SERVER_NAME.fullmatch(name):
+        raise BadValue(f"{name!r} is not a server name of the hub.", field="server_name")
+    return name
+
+
+def _options(request: LaunchRequest, name: str) -> dict[str, Any]:
+    """What the hub keeps, so that a later start asks for the same, once."""
+    options = request.model_dump(exclude_defaults=True, exclude={"count", "new_folders"})
+    folders = [*request.folders]
+    names = {folder.name for folder in folders}
+    extra = [{"name": folder} for folder in request.new_folders if folder not in names]
+    if extra:
+        options["folders"] = [*options.get("folders", []), *extra]
+    return options | {"name": name}
+
+
+def _assumed(session: model.Session, forecast: model.Forecast) -> model.Session:
+    """The session as it would be after this forecast, for the next of the same batch."""
+    if forecast.placements is None:
+        return session
+    return replace(session, state="running", placements=forecast.placements)

@@ -1,0 +1,132 @@
+"""Rows as JSON: what the API, the pages and the spawners see."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import quote
+
+from hub_ext.db.models import HistoryRow, SessionRow
+from hub_ext.scheduling import model
+from hub_ext.sessions.status import Status
+from hub_ext.site import Site
+
+
+def session_json(site: Site, row: SessionRow) -> dict[str, Any]:
+    """One session. Times are Unix seconds, ``estimate_s`` counts from now."""
+    reason = None
+    if row.reason_message:
+        reason = {
+            "code": row.reason_code,
+            "message": row.reason_message,
+            "help": row.reason_help,
+        }
+    estimate_s = None
+    if row.expected_at is not None:
+        estimate_s = max(0.0, row.expected_at - time.time())
+    return {
+        "id": row.id,
+        "user": row.user,
+        "name": row.name,
+        "server_name": row.server_name,
+        "project": row.project,
+        "kind": row.kind,
+        "status": row.status,
+        "reason": reason,
+        "position": row.position,
+        "estimate_s": estimate_s,
+        "image": row.image,
+        "image_title": row.image_title,
+        "preset": row.preset,
+        "fgpu": site.policy.unit.fgpu(row.gpu_milli),
+        "gpu_milli": row.gpu_milli,
+        "gpu_memory_mib": row.gpu_memory_mib,
+        "cpu_milli": row.cpu_milli,
+        "memory_mib": row.memory_mib,
+        "lifetime_s": row.lifetime_s,
+        "node": row.node,
+        "slices": [
+            {
+                "device": part.device,
+                "uuid": part.uuid,
+                "milli": part.milli,
+                "simulated": part.simulated,
+            }
+            for part in row.slices
+        ],
+        "folders": [
+            {"name": mount["name"], "target": mount["target"], "mode": mount["mode"]}
+            for mount in row.mounts
+        ],
+        "priority": row.priority,
+        "preemptible": row.preemptible,
+        "submitted_at": row.submitted_at,
+        "scheduled_at": row.scheduled_at,
+        "running_at": row.running_at,
+        "ended_at": row.ended_at,
+        "url": server_path(row) if row.status == Status.RUNNING else None,
+        "version": row.version,
+    }
+
+
+def server_path(row: SessionRow) -> str:
+    """Path of the session's server below the hub's public URL."""
+    return f"/user/{quote(row.user, safe='@~')}/" + (
+        f"{row.server_name}/" if row.server_name else ""
+    )
+
+
+def history_json(row: HistoryRow) -> dict[str, Any]:
+    """One transition."""
+    return {
+        "at": row.at,
+        "from": row.from_status or None,
+        "to": row.to_status,
+        "code": row.code,
+        "message": row.message,
+        "by": row.by,
+    }
+
+
+def forecast_json(forecast: model.Forecast) -> dict[str, Any]:
+    """The dry run's answer, with one sentence for people."""
+    if forecast.placements is not None:
+        node = forecast.placements[0].node
+        return {
+            "starts_now": True,
+            "node": node,
+            "sentence": f"Starts now on {node}.",
+            "position": None,
+            "estimate_s": 0.0,
+            "reason": None,
+        }
+    waiting = forecast.waiting
+    assert waiting is not None
+    when = f", in {about(waiting.estimate_s)}" if waiting.estimate_s is not None else ""
+    reason = waiting.reason
+    return {
+        "starts_now": False,
+        "node": None,
+        "sentence": f"About {ordinal(waiting.position)} in line{when}: {reason.message}",
+        "position": waiting.position,
+        "estimate_s": waiting.estimate_s,
+        "reason": {"code": reason.code, "message": reason.message, "help": reason.help},
+    }
+
+
+def about(seconds: float) -> str:
+    """A duration as people say it: "about 12 minutes"."""
+    if seconds < 90:
+        return "about a minute"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} minutes"
+    if seconds < 36 * 3600:
+        return f"about {round(seconds / 3600)} hours"
+    return f"about {round(seconds / 86400)} days"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th ..."""
+    if number % 100 in {11, 12, 13}:
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"

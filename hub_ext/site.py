@@ -1,0 +1,52 @@
+"""Everything one running service works with, put together once at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hub_ext.db.connection import Database
+from hub_ext.fgpu import FgpuUnit
+from hub_ext.folders.catalogue import FolderCatalogue
+from hub_ext.gpu.devices import GpuSource
+from hub_ext.hub_client import HubClient
+from hub_ext.images.catalogue import CatalogueImage
+from hub_ext.nodes.engine import Engine
+from hub_ext.sessions.changes import Changes
+from hub_ext.sessions.store import SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Site settings that decide; see the traits of ApportionService for their meaning."""
+
+    unit: FgpuUnit = FgpuUnit()
+    placement: str = "fragmentation"
+    cpu_overcommit: float = 4.0
+    reserved_memory_mib: int = 1024
+    max_pending_per_user: int = 100
+    pending_timeout_s: float = 0.0
+    pids_limit: int = 4096
+    user_ids: str = "1000:1000"
+    public_url: str = ""
+    network: str = ""
+    default_image: str = ""
+
+
+@dataclass(slots=True)
+class Site:
+    """The parts of the service. ``images`` is the catalogue as last read from the node."""
+
+    deployment_id: str
+    node: str
+    policy: Policy
+    database: Database
+    changes: Changes
+    store: SessionStore
+    folders: FolderCatalogue
+    engine: Engine
+    gpus: GpuSource
+    hub: HubClient
+    data_dir: Path
+    images: dict[str, CatalogueImage] = field(default_factory=dict)
+    """By reference, as of the last look at the node."""

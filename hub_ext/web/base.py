@@ -1,0 +1,160 @@
+"""What every handler shares: who asks, JSON in and out, errors as DESIGN 10 has them."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any, cast
+
+from jupyterhub.services.auth import HubOAuthenticated
+from tornado import web
+
+from hub_ext.db.models import SessionRow
+from hub_ext.errors import ApportionError, BadValue, NotFound
+from hub_ext.sessions.launcher import Launcher
+from hub_ext.sessions.queue import Queue
+from hub_ext.sessions.submission import Submissions
+from hub_ext.site import Site
+
+log = logging.getLogger(__name__)
+
+_MAX_BODY = 1024 * 1024
+_CSP = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline';"
+    " frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What handlers work with."""
+
+    site: Site
+    submissions: Submissions
+    launcher: Launcher
+    queue: Queue
+    spawner_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a user of the hub, or one of its services."""
+
+    name: str
+    admin: bool
+
+
+class BaseHandler(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
+    """Security headers and the parts of the service."""
+
+    @property
+    def parts(self) -> Parts:
+        """The running service."""
+        return cast(Parts, self.settings["parts"])
+
+    @property
+    def site(self) -> Site:
+        """The site that is served."""
+        return self.parts.site
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks. Only after ``prepare`` has let the request through."""
+        user = cast(dict[str, Any], self.current_user)
+        return Caller(user["name"], bool(user.get("admin")))
+
+    def set_default_headers(self) -> None:
+        """No sniffing, no framing, scripts from here only."""
+        self.set_header("Content-Security-Policy", _CSP)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "same-origin")
+        self.clear_header("Server")
+
+    async def identify(self) -> bool:
+        """Ask the hub who this is, without holding up anybody else."""
+        user = await self.hub_auth.get_user(self, sync=False)
+        allowed = user and self.hub_auth.check_scopes(self.hub_scopes or set(), user)
+        self._hub_auth_user_cache = user if allowed else None
+        return bool(allowed)
+
+    def visible_session(self, session_id: str) -> SessionRow:
+        """A session that the caller may see; the same 404 for missing and for others'."""
+        row = self.site.store.get(session_id)
+        if row.user != self.caller.name and not self.caller.admin:
+            raise NotFound("There is no such session.")
+        return row
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """A refusal is no accident: no traceback for it."""
+        if not isinstance(value, ApportionError):
+            super().log_exception(typ, value, tb)
+
+
+class ApiHandler(BaseHandler):
+    """JSON only; a caller without login gets 401, never a redirect."""
+
+    async def prepare(self) -> None:
+        """Identify the caller."""
+        if not await self.identify():
+            raise web.HTTPError(401, "Log in, or send a JupyterHub token.")
+
+    def body(self) -> Any:
+        """The JSON of the request. Raises BadValue."""
+        if len(self.request.body) > _MAX_BODY:
+            raise BadValue("The body is larger than 1 MiB.", field="body")
+        try:
+            return json.loads(self.request.body or b"{}")
+        except ValueError as error:
+            raise BadValue(f"The body is not JSON: {error}.", field="body") from None
+
+    def reply(self, value: Any, status: int = 200) -> None:
+        """Answer with JSON."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(json.dumps(value))
+
+    def whole_number(self, name: str, default: int, low: int, high: int) -> int:
+        """A query parameter within bounds. Raises BadValue."""
+        text = self.get_query_argument(name, str(default))
+        if not text.isascii() or not text.isdigit() or not low <= int(text[:12]) <= high:
+            raise BadValue(f"'{name}' must be a whole number from {low} to {high}.", field=name)
+        return int(text)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Every error in the one shape; nothing of the inside."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        if isinstance(error, ApportionError):
+            self.reply(error.as_json(), error.status)
+            return
+        codes = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method"}
+        message = "Something went wrong here; the log of the service says more."
+        if isinstance(error, web.HTTPError) and status_code < 500:
+            message = error.log_message or error.reason or self._reason
+        code = codes.get(status_code, "internal" if status_code >= 500 else "bad_request")
+        self.reply({"error": {"code": code, "message": message}}, status_code)
+
+
+class SpawnerApiHandler(ApiHandler):
+    """For the spawners inside the hub alone: a secret that only the two share."""
+
+    async def prepare(self) -> None:
+        """401 for anybody else."""
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        expected = self.parts.spawner_token
+        good = hmac.compare_digest(token.strip().encode(), expected.encode())
+        if scheme.lower() != "token" or not good:
+            raise web.HTTPError(401, "This is for the spawners of the hub.")
+
+    def check_xsrf_cookie(self) -> None:
+        """No cookie is read here."""
+
+
+class UnknownPathHandler(ApiHandler):
+    """Any other path below the API."""
+
+    async def prepare(self) -> None:
+        """Nobody learns more than that."""
+        raise web.HTTPError(404, "There is nothing here.")

@@ -1,0 +1,149 @@
+"""``/api/v1/images``, ``presets``, ``nodes``, ``folders``: what can be asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import select
+from tornado import web
+
+from hub_ext.db.models import FolderRow, NodeRow, SessionRow
+from hub_ext.nodes.presets import list_presets
+from hub_ext.sessions.launch import bad_value
+from hub_ext.sessions.status import BOOKED
+from hub_ext.web.base import ApiHandler
+
+
+class NewFolder(BaseModel):
+    """Body of ``POST /folders``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(max_length=64)]
+    usage: Literal["general", "model", "data"] = "general"
+
+
+class ImagesHandler(ApiHandler):
+    """The image catalogue."""
+
+    def get(self) -> None:
+        """Images of the nodes."""
+        images = [
+            {
+                "reference": image.reference,
+                "family": image.family,
+                "title": image.title,
+                "version": image.version,
+                "description": image.description,
+                "framework": image.framework,
+                "apps": list(image.apps),
+                "min_cpu_milli": image.min_cpu_milli,
+                "min_memory_mib": image.min_memory_mib,
+                "min_fgpu": float(image.min_fgpu),
+                "size_bytes": image.size_bytes,
+            }
+            for image in self.site.images.values()
+        ]
+        self.reply({"images": json.loads(json.dumps(images, default=vars))})
+
+
+class PresetsHandler(ApiHandler):
+    """Named bundles of resources."""
+
+    def get(self) -> None:
+        """In the order to show them."""
+        unit = self.site.policy.unit
+        with self.site.database.transaction() as db:
+            presets = list_presets(db)
+        self.reply(
+            {
+                "presets": [
+                    {
+                        "name": preset.name,
+                        "title": preset.title,
+                        "description": preset.description,
+                        "fgpu": unit.fgpu(preset.gpu_milli),
+                        "cpu_milli": preset.cpu_milli,
+                        "memory_mib": preset.memory_mib,
+                    }
+                    for preset in presets
+                ]
+            }
+        )
+
+
+class NodesHandler(ApiHandler):
+    """Nodes and their devices, with what is booked on each."""
+
+    def get(self) -> None:
+        """For admins; others learn what they can launch from the dry run."""
+        if not self.caller.admin:
+            raise web.HTTPError(403, "Only an admin sees the nodes.")
+        with self.site.database.transaction() as db:
+            nodes = db.scalars(select(NodeRow).order_by(NodeRow.name)).all()
+            live = db.scalars(select(SessionRow).where(SessionRow.status.in_(BOOKED))).all()
+        self.reply({"nodes": [_node_json(node, [*live]) for node in nodes]})
+
+
+class FoldersHandler(ApiHandler):
+    """The caller's own folders."""
+
+    def get(self) -> None:
+        """By name."""
+        with self.site.database.transaction() as db:
+            folders = self.site.folders.names(db, self.caller.name)
+        self.reply({"folders": [_folder_json(folder) for folder in folders]})
+
+    def post(self) -> None:
+        """A new folder; 409 when it exists."""
+        try:
+            new = NewFolder.model_validate(self.body())
+        except ValidationError as error:
+            raise bad_value(error) from None
+        with self.site.database.transaction() as db:
+            folder = self.site.folders.create(db, self.caller.name, new.name)
+            folder.usage = new.usage
+        self.reply(_folder_json(folder), 201)
+
+
+def _folder_json(folder: FolderRow) -> dict[str, object]:
+    return {
+        "id": folder.id,
+        "name": folder.name,
+        "usage": folder.usage,
+        "created_at": folder.created_at,
+    }
+
+
+def _node_json(node: NodeRow, live: list[SessionRow]) -> dict[str, object]:
+    here = [row for row in live if row.node == node.name]
+    return {
+        "name": node.name,
+        "resource_group": node.resource_group,
+        "drained": node.drained,
+        "problem": node.problem,
+        "cpu_milli": node.cpu_milli,
+        "cpu_milli_booked": sum(row.cpu_milli for row in here),
+        "memory_mib": node.memory_mib,
+        "memory_mib_booked": sum(row.memory_mib for row in here),
+        "seen_at": node.seen_at,
+        "devices": [
+            {
+                "device": device.device,
+                "uuid": device.uuid,
+                "model": device.model,
+                "memory_mib": device.memory_mib,
+                "simulated": device.simulated,
+                "problem": device.problem,
+                "milli_booked": sum(
+                    part.milli
+                    for row in here
+                    for part in row.slices
+                    if part.device == device.device
+                ),
+            }
+            for device in node.devices
+        ],
+    }

@@ -1,0 +1,93 @@
+"""The launch form: one template for the hub's spawn page and the service's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
+from hub_ext.nodes.presets import list_presets
+from hub_ext.scheduling.model import GPU
+from hub_ext.sessions.launch import MAX_COUNT
+from hub_ext.site import Site
+
+BASE_URL = os.environ.get("JUPYTERHUB_BASE_URL", "/")
+STATIC_URL = f"{BASE_URL}services/apportion/static/"
+
+templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+templates.globals["base"] = BASE_URL
+
+
+def render_launch_form(site: Site, user: str, server_name: str) -> str:
+    """Form fields for this user; their last request is filled in."""
+    with site.database.transaction() as db:
+        context = _context(site, db, user, server_name)
+    return templates.get_template("launch_form.html").render(context)
+
+
+def _context(site: Site, db: Session, user: str, server_name: str) -> dict[str, Any]:
+    unit = site.policy.unit
+    devices = db.scalars(select(DeviceRow)).all()
+    nodes = db.scalars(select(NodeRow)).all()
+    last = db.scalar(
+        select(SessionRow).where(SessionRow.user == user).order_by(SessionRow.order.desc()).limit(1)
+    )
+    memories = {device.memory_mib for device in devices}
+    per_node = max((len(node.devices) for node in nodes), default=0)
+    return {
+        "images": [
+            {
+                "reference": image.reference,
+                "title": image.title,
+                "family": image.family,
+                "version": image.version,
+                "description": image.description,
+                "min_cpu_milli": image.min_cpu_milli,
+                "min_memory_mib": image.min_memory_mib,
+                "min_fgpu": float(image.min_fgpu),
+            }
+            for image in site.images.values()
+        ],
+        "presets": [
+            {
+                "name": preset.name,
+                "title": preset.title,
+                "description": preset.description,
+                "fgpu": unit.fgpu(preset.gpu_milli),
+                "cpu": preset.cpu_milli / 1000,
+                "memory_mib": preset.memory_mib,
+            }
+            for preset in list_presets(db)
+            if preset.gpu_milli <= per_node * GPU
+        ],
+        "folders": [
+            {"name": folder.name, "usage": folder.usage} for folder in site.folders.names(db, user)
+        ],
+        "limits": {
+            "fgpu_max": unit.fgpu(per_node * GPU),
+            "fgpu_step": unit.quantum_milli / 1000,
+            "fgpu_per_gpu": unit.per_gpu,
+            "gpu_memory_mib_per_fgpu": (
+                memories.pop() // unit.per_gpu if len(memories) == 1 else None
+            ),
+            "cpu_max": max((node.cpu_milli for node in nodes), default=0) / 1000,
+            "memory_mib_max": max((node.memory_mib for node in nodes), default=0),
+            "count_max": MAX_COUNT,
+        },
+        "last": last.options if last is not None else {},
+        "simulated": any(device.simulated for device in devices),
+        "user": user,
+        "server_name": server_name,
+        "static_url": STATIC_URL,
+    }

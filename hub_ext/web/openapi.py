@@ -1,0 +1,133 @@
+"""The OpenAPI document of the REST API, made from the models that validate it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from hub_ext import __version__
+from hub_ext.sessions.launch import LaunchRequest
+from hub_ext.web.base import ApiHandler
+from hub_ext.web.catalogue_api import NewFolder
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "field": {"type": "string"},
+            },
+        }
+    },
+}
+_ERRORS = {
+    "400": "A bad value; `field` names it.",
+    "401": "No login and no valid token.",
+    "403": "Not allowed.",
+    "404": "Missing, or not yours.",
+    "409": "Exists already, or is no longer in a state that allows this.",
+    "422": "Over a limit that waiting will not lift.",
+    "503": "The storage is not there.",
+}
+
+
+def document() -> dict[str, Any]:
+    """The whole document (OpenAPI 3.1)."""
+    schemas: dict[str, Any] = {"Error": _ERROR}
+    launch = _schema(LaunchRequest, schemas)
+    folder = _schema(NewFolder, schemas)
+    session_id = _parameter("id", "path", {"type": "string", "pattern": "^[0-9a-f]{32}$"})
+    page = [
+        _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 500}),
+        _parameter("after", "query", {"type": "integer", "minimum": 0}),
+        _parameter("live", "query", {"type": "string", "enum": ["0", "1"]}),
+        _parameter("all", "query", {"type": "string", "enum": ["0", "1"]}),
+    ]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Apportion", "version": __version__},
+        "servers": [{"url": "/services/apportion/api/v1"}],
+        "security": [{"token": []}],
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "Authorization"}
+            },
+        },
+        "paths": {
+            "/sessions": {
+                "get": _operation("Your sessions, newest first", page),
+                "post": _operation("Submit", [], body=launch, success="201"),
+            },
+            "/sessions/{id}": {
+                "get": _operation("One session", [session_id]),
+                "delete": _operation("Cancel or stop", [session_id], success="202"),
+            },
+            "/sessions/{id}/history": {"get": _operation("Its transitions", [session_id])},
+            "/dry-run": {"post": _operation("What would happen", [], body=launch)},
+            "/images": {"get": _operation("The image catalogue", [])},
+            "/presets": {"get": _operation("Bundles of resources", [])},
+            "/nodes": {"get": _operation("Nodes and devices (admin)", [])},
+            "/folders": {
+                "get": _operation("Your folders", []),
+                "post": _operation("A new folder", [], body=folder, success="201"),
+            },
+            "/health": {"get": _operation("Whether the service is well", [])},
+        },
+    }
+
+
+class OpenApiHandler(ApiHandler):
+    """The document itself; no secret, so no login."""
+
+    async def prepare(self) -> None:
+        """No login."""
+
+    def get(self) -> None:
+        """OpenAPI 3.1."""
+        self.reply(document())
+
+
+def _schema(model: type[BaseModel], schemas: dict[str, Any]) -> dict[str, str]:
+    """Adds a model's schema, and those it uses; returns the reference to it."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    schemas[model.__name__] = schema
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _parameter(name: str, where: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": where == "path", "schema": schema}
+
+
+def _operation(
+    summary: str,
+    parameters: list[dict[str, Any]],
+    *,
+    body: dict[str, str] | None = None,
+    success: str = "200",
+) -> dict[str, Any]:
+    def content(schema: dict[str, Any]) -> dict[str, Any]:
+        return {"application/json": {"schema": schema}}
+
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {success: {"description": "Done.", "content": content({"type": "object"})}}
+        | {
+            status: {
+                "description": text,
+                "content": content({"$ref": "#/components/schemas/Error"}),
+            }
+            for status, text in _ERRORS.items()
+        },
+    }
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": content(body)}
+    return operation

@@ -1,0 +1,141 @@
+"""Pages of the service: server-rendered, kept up to date by htmx and server-sent events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tornado import web
+
+from hub_ext.db.models import SessionRow
+from hub_ext.errors import ApportionError
+from hub_ext.sessions.status import ENDED, LIVE, Status
+from hub_ext.sessions.views import about, history_json, ordinal, server_path, session_json
+from hub_ext.web.base import BaseHandler
+from hub_ext.web.launch_form import BASE_URL, STATIC_URL, templates
+
+_ENDED_SHOWN = 20
+
+_COLOURS = {
+    Status.PENDING: "warning",
+    Status.SCHEDULED: "info",
+    Status.PREPARING: "info",
+    Status.STARTING: "info",
+    Status.RUNNING: "success",
+    Status.PREEMPTED: "warning",
+    Status.TERMINATING: "secondary",
+    Status.ERROR: "danger",
+}
+
+
+class Page(BaseHandler):
+    """A page behind the hub's login."""
+
+    async def prepare(self) -> None:
+        """Without login: to the hub and back here."""
+        if await self.identify():
+            return
+        if self.request.method == "GET" and "HX-Request" not in self.request.headers:
+            self.redirect(self.get_login_url())
+            return
+        raise web.HTTPError(403, "Log in again.")
+
+    def show(self, name: str, **context: Any) -> None:
+        """Render a template. Pages are never cached: they are about now."""
+        self.set_header("Cache-Control", "no-store")
+        self.finish(
+            templates.get_template(name).render(
+                user=self.current_user,
+                static_url=STATIC_URL,
+                xsrf_token=(self.xsrf_token or b"").decode() if self.current_user else "",
+                about=about,
+                ordinal=ordinal,
+                **context,
+            )
+        )
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A page that says what is wrong, with a way back."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        message = "Something went wrong here."
+        if isinstance(error, ApportionError):
+            status_code, message = error.status, error.message
+        elif isinstance(error, web.HTTPError) and status_code < 500:
+            message = error.log_message or self._reason
+        self.set_status(status_code)
+        self.show("error.html", status=status_code, message=message)
+
+
+class SessionsTable(Page):
+    """The live part of the Sessions page."""
+
+    template = "sessions_table.html"
+
+    def get(self) -> None:
+        """Live sessions in the order of the queue, then those that ended last."""
+        everybody = self.caller.admin and self.get_query_argument("all", "") == "1"
+        user = None if everybody else self.caller.name
+        live = self.site.store.find(user=user, statuses=LIVE)
+        ended = self.site.store.find(user=user, statuses=ENDED, limit=_ENDED_SHOWN)
+        self.show(
+            self.template,
+            live=[_card(self, row) for row in sorted(live, key=_queue_order)],
+            ended=[_card(self, row) for row in ended],
+            everybody=everybody,
+            admin=self.caller.admin,
+        )
+
+
+class SessionsPage(SessionsTable):
+    """The Sessions page."""
+
+    template = "sessions.html"
+
+
+class SessionPage(Page):
+    """One session and its story."""
+
+    def get(self, session_id: str) -> None:
+        """Where it stands and how it came there."""
+        row = self.visible_session(session_id)
+        steps = [history_json(step) for step in self.site.store.history(row.id)]
+        for step in steps:
+            step["when"] = _clock(step["at"])
+        self.show("session.html", session=_card(self, row), steps=steps)
+
+
+class NotFoundPage(Page):
+    """Everything else."""
+
+    async def prepare(self) -> None:
+        """404, whoever asks."""
+        self._hub_auth_user_cache = None
+        raise web.HTTPError(404, "There is nothing here.")
+
+
+def _queue_order(row: SessionRow) -> tuple[int, int]:
+    """Waiting ones by position, above them what runs, the newest first."""
+    return (row.position or 0, -row.order)
+
+
+def _card(page: Page, row: SessionRow) -> dict[str, Any]:
+    """A session with what only pages need."""
+    card = session_json(page.site, row)
+    return card | {
+        "colour": _COLOURS.get(Status(row.status), "secondary"),
+        "path": BASE_URL.rstrip("/") + server_path(row),
+        "started": _clock(row.running_at),
+        "submitted": _clock(row.submitted_at),
+        "ended": _clock(row.ended_at),
+        "cancellable": row.status in {Status.PENDING, Status.SCHEDULED},
+        "stoppable": row.status in {Status.PREPARING, Status.STARTING, Status.RUNNING},
+        "live": row.ended_at is None,
+        "spawn_pending": f"{BASE_URL}hub/spawn-pending/{row.user}"
+        + (f"/{row.server_name}" if row.server_name else ""),
+        "simulated": any(part.simulated for part in row.slices),
+    }
+
+
+def _clock(at: float | None) -> str:
+    """ISO time in UTC for the page's script, which shows it in the reader's own zone."""
+    return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,155 @@
+"""``/api/v1/sessions`` and ``/api/v1/dry-run``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+from hub_ext.errors import BadValue, NotFound
+from hub_ext.sessions.launch import read_launch_request
+from hub_ext.sessions.status import LIVE, Status
+from hub_ext.sessions.store import Why, is_live
+from hub_ext.sessions.views import forecast_json, history_json, session_json
+from hub_ext.web.base import ApiHandler
+
+_HEARTBEAT_S = 20.0
+
+
+class SessionsHandler(ApiHandler):
+    """The queue's front door."""
+
+    def get(self) -> None:
+        """Sessions, newest first. ``all=1``: of everybody (admin). ``live=1``: not the ended."""
+        limit = self.whole_number("limit", 50, 1, 500)
+        after = self.whole_number("after", 2**40, 0, 2**40)
+        everybody = self.get_query_argument("all", "") == "1" and self.caller.admin
+        live = self.get_query_argument("live", "") == "1"
+        rows = self.site.store.find(
+            user=None if everybody else self.caller.name,
+            statuses=LIVE if live else None,
+            limit=limit + 1,
+            before=after,
+        )
+        page = rows[:limit]
+        self.reply(
+            {
+                "sessions": [session_json(self.site, row) for row in page],
+                "after": page[-1].order if len(rows) > limit else None,
+            }
+        )
+
+    def post(self) -> None:
+        """Submit; the answer lists the stored sessions. ``user`` is for admins."""
+        values = self.body()
+        user = self.caller.name
+        if isinstance(values, dict) and "user" in values:
+            wanted = values.pop("user")
+            if wanted != user and not self.caller.admin:
+                raise BadValue("Only an admin submits for somebody else.", field="user")
+            if not isinstance(wanted, str) or not wanted:
+                raise BadValue("'user' is the name of a user.", field="user")
+            user = wanted
+        request = read_launch_request(values)
+        rows = self.parts.submissions.submit(user, request, by=self.caller.name)
+        self.reply({"sessions": [session_json(self.site, row) for row in rows]}, 201)
+
+
+class SessionHandler(ApiHandler):
+    """One session."""
+
+    def get(self, session_id: str) -> None:
+        """How it stands."""
+        self.reply(session_json(self.site, self.visible_session(session_id)))
+
+    def delete(self, session_id: str) -> None:
+        """Cancel it while it waits, stop it otherwise; the answer is immediate."""
+        row = self.visible_session(session_id)
+        who = self.caller.name
+        verb = "Cancelled" if row.status == Status.PENDING else "Stopped"
+        row = self.parts.launcher.stop(row.id, Why(f"{verb} by {who}.", "stopped"), by=who)
+        self.reply(session_json(self.site, row), 202)
+
+
+class HistoryHandler(ApiHandler):
+    """The story of one session."""
+
+    def get(self, session_id: str) -> None:
+        """Every transition, the oldest first."""
+        row = self.visible_session(session_id)
+        self.reply({"history": [history_json(step) for step in self.site.store.history(row.id)]})
+
+
+class DryRunHandler(ApiHandler):
+    """What would happen."""
+
+    def post(self) -> None:
+        """The same checks and the same scheduler as a real submission; stores nothing."""
+        request = read_launch_request(self.body())
+        self.reply(forecast_json(self.parts.submissions.forecast(self.caller.name, request)))
+
+
+class EventStream(ApiHandler):
+    """Server-sent events; one ``session`` event a change."""
+
+    _stop: Callable[[], None] | None = None
+
+    async def stream(self, wanted: str | None) -> None:
+        """Send changes of one session (until it has ended), or of all that the caller sees."""
+        changed: asyncio.Queue[str] = asyncio.Queue(maxsize=1000)
+        self._stop = self.site.changes.listen(
+            lambda key: changed.put_nowait(key) if not changed.full() else None
+        )
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Accel-Buffering", "no")
+        if wanted is not None:
+            changed.put_nowait(wanted)
+        await self.flush()
+        while not self.request.connection.stream.closed():  # type: ignore[union-attr]
+            try:
+                key = await asyncio.wait_for(changed.get(), _HEARTBEAT_S)
+            except TimeoutError:
+                self.write(": still here\n\n")
+                await self.flush()
+                continue
+            if wanted is not None and key != wanted:
+                continue
+            if not await self._send(key) and wanted is not None:
+                return
+
+    async def _send(self, session_id: str) -> bool:
+        """One event. False when nothing more will come of this session."""
+        try:
+            row = self.visible_session(session_id)
+        except NotFound:
+            return False
+        body = json.dumps(session_json(self.site, row))
+        self.write(f"event: session\nid: {row.id}.{row.version}\ndata: {body}\n\n")
+        await self.flush()
+        return is_live(row)
+
+    def on_connection_close(self) -> None:
+        """The browser has gone."""
+        self.on_finish()
+
+    def on_finish(self) -> None:
+        """Stop listening."""
+        if self._stop is not None:
+            self._stop()
+
+
+class SessionEventsHandler(EventStream):
+    """Changes of one session."""
+
+    async def get(self, session_id: str) -> None:
+        """Stream until it has ended."""
+        await self.stream(self.visible_session(session_id).id)
+
+
+class AllEventsHandler(EventStream):
+    """Changes of all sessions that the caller may see."""
+
+    async def get(self) -> None:
+        """Stream until the caller leaves."""
+        await self.stream(None)

@@ -1,0 +1,168 @@
+"""What the spawners inside the hub ask: a slice, its progress, its release."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from hub_ext.db.models import SessionRow
+from hub_ext.errors import BadValue, Conflict, NotFound
+from hub_ext.nodes.engine import EngineUnavailable
+from hub_ext.sessions.grant import grant_json
+from hub_ext.sessions.launch import read_launch_request
+from hub_ext.sessions.status import BOOKED, Status
+from hub_ext.sessions.store import Why, is_live
+from hub_ext.sessions.submission import check_server_name
+from hub_ext.sessions.views import forecast_json, session_json
+from hub_ext.web.base import SpawnerApiHandler
+from hub_ext.web.launch_form import render_launch_form
+
+_STEPS = (Status.PREPARING, Status.STARTING, Status.RUNNING)
+_OUTCOMES = (Status.TERMINATED, Status.CANCELLED, Status.ERROR)
+
+
+class _SpawnerHandler(SpawnerApiHandler):
+    def text(self, values: Any, field: str, *, limit: int = 2000) -> str:
+        """A string field of the body. Raises BadValue."""
+        value = values.get(field) if isinstance(values, dict) else None
+        if not isinstance(value, str) or len(value) > limit:
+            raise BadValue(f"'{field}' must be a string of at most {limit}.", field=field)
+        return value
+
+    def reply_session(self, row: SessionRow) -> None:
+        """The session and, once there is one, its grant."""
+        self.reply(session_json(self.site, row) | {"grant": grant_json(self.site, row)})
+
+
+class RequestsHandler(_SpawnerHandler):
+    """A spawn of the hub enters the queue here."""
+
+    def post(self) -> None:
+        """The live session of (user, server name), or a new PENDING one: a repeated
+        request finds its old place."""
+        values = self.body()
+        user = self.text(values, "user")
+        server_name = check_server_name(self.text(values, "server_name"))
+        row = self.site.store.live(user, server_name)
+        if row is not None and row.status == Status.TERMINATING:
+            raise Conflict("This session is still being stopped; try again in a moment.")
+        if row is None:
+            request = read_launch_request(values.get("options") or {})
+            rows = self.parts.submissions.submit(user, request, by=user, server_name=server_name)
+            row = rows[0]
+            self.parts.queue.pass_once()
+            row = self.site.store.get(row.id)
+        self.reply_session(row)
+
+
+class WaitHandler(_SpawnerHandler):
+    """Long poll for one session."""
+
+    async def get(self, session_id: str) -> None:
+        """Answers as soon as the version is above ``since``, at the latest after ``timeout`` s."""
+        since = self.whole_number("since", 0, 0, 2**40)
+        timeout = self.whole_number("timeout", 20, 1, 25)
+        row = self.site.store.get(session_id)
+        if row.version <= since and is_live(row):
+            await self.site.changes.wait(session_id, timeout)
+            row = self.site.store.get(session_id)
+        self.reply_session(row)
+
+
+class StatusHandler(_SpawnerHandler):
+    """A spawner reports how far it is."""
+
+    def post(self, session_id: str) -> None:
+        """PREPARING, STARTING, RUNNING in this order; steps left out are filled in.
+
+        409 when the session has been cancelled or stopped meanwhile. A running session
+        that is taken over by a new hub stays RUNNING.
+        """
+        values = self.body()
+        to = self.text(values, "to")
+        if to not in _STEPS:
+            raise BadValue(f"'to' must be one of {', '.join(_STEPS)}.", field="to")
+        row = self.site.store.get(session_id)
+        if row.status not in {Status.SCHEDULED, *_STEPS}:
+            raise Conflict(f"The session is {row.status}.")
+        if "container_id" in values:
+            self._note_container(session_id, self.text(values, "container_id"))
+        order = (Status.SCHEDULED, *_STEPS)
+        here, goal = order.index(Status(row.status)), order.index(Status(to))
+        for step in order[here + 1 : goal + 1]:
+            running_at = {"running_at": time.time()} if step is Status.RUNNING else {}
+            row = self.site.store.transition(
+                session_id, step, Why(), by="spawner", allowed={order[here]}, **running_at
+            )
+            here += 1
+        self.reply_session(self.site.store.get(session_id))
+
+    def _note_container(self, session_id: str, container_id: str) -> None:
+        with self.site.database.transaction() as db:
+            row = db.get(SessionRow, session_id)
+            if row is not None:
+                row.container_id = container_id
+
+
+class EndedHandler(_SpawnerHandler):
+    """A spawner has let go of its server; idempotent."""
+
+    async def post(self, session_id: str | None = None) -> None:
+        """By id, or by user and server name when the id is not known any more."""
+        values = self.body()
+        outcome = self.text(values, "outcome")
+        if outcome not in _OUTCOMES:
+            raise BadValue(f"'outcome' must be one of {', '.join(_OUTCOMES)}.", field="outcome")
+        message = self.text({"message": "", **values}, "message", limit=10_000)
+        if session_id is None:
+            row = self.site.store.live(self.text(values, "user"), self.text(values, "server_name"))
+            if row is None:
+                raise NotFound("There is no such session.")
+        else:
+            row = self.site.store.get(session_id)
+        if is_live(row):
+            row = await self._end(row, Status(outcome), Why(message))
+        self.reply_session(row)
+
+    async def _end(self, row: SessionRow, outcome: Status, why: Why) -> SessionRow:
+        """The slice of a container that still lives is not freed: it is removed first."""
+        if row.status in BOOKED and row.status != Status.SCHEDULED:
+            try:
+                await self.parts.launcher.remove_container(row)
+            except EngineUnavailable:
+                return self.parts.launcher.stop(row.id, why, by="spawner")
+        return self.parts.launcher.end(row.id, outcome, why, by="spawner")
+
+
+class LookupHandler(_SpawnerHandler):
+    """The pending page's question."""
+
+    def get(self) -> None:
+        """The live session of a user's server, else its last one; 404 when there is none."""
+        user = self.get_query_argument("user")
+        server_name = self.get_query_argument("server_name", "")
+        row = self.site.store.live(user, server_name) or self.site.store.last(user, server_name)
+        if row is None:
+            raise NotFound("There is no such session.")
+        self.reply(session_json(self.site, row))
+
+
+class SpawnerDryRunHandler(_SpawnerHandler):
+    """The live line of the hub's spawn form."""
+
+    def post(self) -> None:
+        """As the public dry run, for the user that the hub names."""
+        values = self.body()
+        user = self.text(values, "user")
+        request = read_launch_request(values.get("options") or {})
+        self.reply(forecast_json(self.parts.submissions.forecast(user, request)))
+
+
+class LaunchFormHandler(_SpawnerHandler):
+    """The fields of the hub's spawn page."""
+
+    def get(self) -> None:
+        """HTML for this user and server."""
+        user = self.get_query_argument("user")
+        server_name = self.get_query_argument("server_name", "")
+        self.reply({"html": render_launch_form(self.site, user, server_name)})
