@@ -20,7 +20,7 @@ from hub_ext.sessions.store import SessionStore
 class Policy:
     """Site settings that decide; see the traits of ApportionService for their meaning."""
 
-    unit: FgpuUnit = FgpuUnit()
+    unit: FgpuUnit = field(default_factory=FgpuUnit)
     placement: str = "fragmentation"
     cpu_overcommit: float = 4.0
     reserved_memory_mib: int = 1024

@@ -1,4 +1,4 @@
-"""The wiring of hub, service and spawners: everything that ``jupyterhub_config.py`` need not say."""
+"""The wiring of hub, service and spawners: all that ``jupyterhub_config.py`` need not say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import docker
 import nativeauthenticator
 
 from hub_ext.bootstrap import network
+from hub_ext.login import LocalAccountAuthenticator
 from hub_ext.settings import DeploymentSettings
 from spawner.docker import ApportionDockerSpawner
 from spawner.handlers import extra_handlers
@@ -94,7 +95,7 @@ def _configure_hub(c: Any, data: Path, settings: DeploymentSettings, bind_url: s
 def _configure_login(c: Any) -> None:
     """Accounts with passwords in the hub's database; any other authenticator may replace it."""
     if "authenticator_class" not in c.JupyterHub:
-        c.JupyterHub.authenticator_class = "native"
+        c.JupyterHub.authenticator_class = LocalAccountAuthenticator
         c.JupyterHub.template_paths = [
             *c.JupyterHub.template_paths,
             str(Path(nativeauthenticator.__file__).parent / "templates"),
@@ -102,9 +103,7 @@ def _configure_login(c: Any) -> None:
         _defaults(
             c.NativeAuthenticator,
             {
-                "allow_all": True,  # of those whom an admin has let in
                 "check_common_password": True,
-                "minimum_password_length": 8,
                 "allowed_failed_logins": 10,
                 "seconds_before_next_try": 60,
             },

@@ -25,13 +25,13 @@ class Changes:
         for callback in tuple(self._listeners):
             callback(session_id)
 
-    async def wait(self, session_id: str, timeout: float) -> bool:
-        """Wait for the next change, at most ``timeout`` seconds. False when none came."""
+    async def wait(self, session_id: str, limit_s: float) -> bool:
+        """Wait for the next change, at most ``limit_s`` seconds. False when none came."""
         event = asyncio.Event()
         waiters = self._waiters.setdefault(session_id, set())
         waiters.add(event)
         try:
-            await asyncio.wait_for(event.wait(), timeout)
+            await asyncio.wait_for(event.wait(), limit_s)
             return True
         except TimeoutError:
             return False

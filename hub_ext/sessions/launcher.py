@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import Conflict, NotFound
@@ -44,10 +45,8 @@ class Launcher:
             except Exception:
                 log.exception("The launcher failed; it tries again.")
             woken.clear()
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(woken.wait(), _TICK_S)
-            except TimeoutError:
-                pass
 
     def _start_granted(self) -> None:
         rows = self._site.store.find(statuses={Status.SCHEDULED})

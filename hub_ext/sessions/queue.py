@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 
 from sqlalchemy import select
 
@@ -46,10 +47,8 @@ class Queue:
                 self.pass_once()
             except Exception:
                 log.exception("A scheduling pass failed; the next one starts afresh.")
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), _TICK_S)
-            except TimeoutError:
-                pass
             await asyncio.sleep(_PAUSE_S)
             self._woken.clear()
 
