@@ -1,0 +1,277 @@
+/* The launch form, live: image and version in two steps, sliders beside their numbers, and one line
+   that says what would happen if it were started now. Text is only ever set as text. */
+(() => {
+  "use strict";
+
+  const form = document.getElementById("launch-form");
+  if (!form) return;
+  const DEBOUNCE_MS = 300;
+  const byId = (id) => document.getElementById(id);
+  const all = (selector) => [...form.querySelectorAll(selector)];
+  const hub = window.jhdata || {};
+
+  /* Image: family first, then its versions. The select that is sent stays the one of the page. */
+  function splitImageSelect() {
+    const single = byId("launch-image");
+    if (!single) return;
+    const options = [...single.querySelectorAll("option")];
+    const families = [...new Set(options.map((option) => option.dataset.family))];
+    const row = byId("launch-image-row");
+    const family = addSelect(row, "launch-family", "Image", single);
+    const version = addSelect(row, "launch-version", "Version", single);
+    for (const name of families) {
+      const first = options.find((option) => option.dataset.family === name);
+      family.add(new Option(first.dataset.title, name));
+    }
+    const showVersions = () => {
+      version.replaceChildren();
+      for (const option of options.filter((entry) => entry.dataset.family === family.value)) {
+        version.add(new Option(option.dataset.version, option.value));
+      }
+      choose();
+    };
+    const choose = () => {
+      single.value = version.value;
+      byId("launch-image-description").textContent = describe(single.selectedOptions[0]);
+    };
+    const restore = () => {
+      const chosen = single.selectedOptions[0];
+      family.value = chosen.dataset.family;
+      showVersions();
+      version.value = chosen.value;
+      choose();
+    };
+    family.addEventListener("change", showVersions);
+    version.addEventListener("change", choose);
+    single.addEventListener("launch:restored", restore);
+    form.querySelector('[data-launch="single-image"]').hidden = true;
+    restore();
+  }
+
+  function addSelect(row, id, title, single) {
+    const column = document.createElement("div");
+    column.className = "col-sm";
+    const label = document.createElement("label");
+    label.className = "form-label";
+    label.htmlFor = id;
+    label.textContent = title;
+    const select = document.createElement("select");
+    select.className = "form-select";
+    select.id = id;
+    select.setAttribute("aria-describedby", single.getAttribute("aria-describedby"));
+    column.append(label, select);
+    row.append(column);
+    return select;
+  }
+
+  function describe(option) {
+    if (!option) return "";
+    const { description, minCpu, minMemoryMib, minFgpu } = option.dataset;
+    const needs = [];
+    if (Number(minFgpu)) needs.push(`${Number(minFgpu)} fGPU`);
+    if (Number(minCpu)) needs.push(`${Number(minCpu)} CPU`);
+    if (Number(minMemoryMib)) needs.push(gib(Number(minMemoryMib)));
+    return [description, needs.length ? `Needs at least ${needs.join(", ")}.` : ""]
+      .filter(Boolean)
+      .join(" ");
+  }
+
+  function gib(mib) {
+    return mib % 1024 && mib < 1024 ? `${mib} MiB` : `${Math.round((mib / 1024) * 100) / 100} GiB`;
+  }
+
+  /* Numbers: a slider follows its field and the other way round. */
+  function linkSliders() {
+    for (const slider of all(".form-range")) {
+      const field = byId(slider.dataset.for);
+      slider.hidden = false;
+      slider.addEventListener("input", () => {
+        field.value = slider.value;
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+      });
+      field.addEventListener("input", () => {
+        slider.value = field.value;
+      });
+      slider.value = field.value;
+    }
+  }
+
+  const numbers = () => ["launch-fgpu", "launch-cpu", "launch-memory_gib"].map(byId).filter(Boolean);
+
+  function linkPresets() {
+    const own = byId("launch-preset-own");
+    const setField = (field, value) => {
+      if (!field) return;
+      field.value = value;
+      const slider = form.querySelector(`[data-for="${field.id}"]`);
+      if (slider) slider.value = value;
+    };
+    const apply = () => {
+      const preset = form.querySelector('input[name="preset"]:checked');
+      if (preset && preset !== own) {
+        setField(byId("launch-fgpu"), Number(preset.dataset.fgpu));
+        setField(byId("launch-cpu"), Number(preset.dataset.cpu));
+        setField(byId("launch-memory_gib"), Number(preset.dataset.memoryMib) / 1024);
+      }
+      showMeaning();
+    };
+    for (const preset of all('input[name="preset"]')) preset.addEventListener("change", apply);
+    for (const field of numbers()) {
+      field.addEventListener("input", () => {
+        own.checked = true;
+        showMeaning();
+      });
+    }
+    form.addEventListener("launch:restored", apply);
+    apply();
+  }
+
+  function showMeaning() {
+    const field = byId("launch-fgpu");
+    if (!field) return;
+    const perFgpu = Number(form.dataset.gpuMemoryMib);
+    const share = Number(field.value) / Number(form.dataset.fgpuPerGpu);
+    const parts = [];
+    if (!Number(field.value)) parts.push("No GPU.");
+    else if (Number.isFinite(share)) parts.push(`${Math.round(share * 1000) / 10} % of one GPU`);
+    if (Number(field.value) && perFgpu) {
+      parts.push(`${gib(Math.floor(Number(field.value) * perFgpu))} of GPU memory`);
+    }
+    byId("launch-fgpu-meaning").textContent = parts.join(", ");
+  }
+
+  /* What the page would send, as launch options (the hub reads the same fields). */
+  function launchOptions() {
+    const value = (name) => {
+      const field = form.querySelector(`[name="${name}"]`);
+      return field ? field.value.trim() : "";
+    };
+    const options = {};
+    if (value("image")) options.image = value("image");
+    if (value("name")) options.name = value("name");
+    const preset = form.querySelector('input[name="preset"]:checked');
+    if (preset && preset.value !== "custom") {
+      options.preset = preset.value;
+    } else {
+      if (value("fgpu")) options.fgpu = value("fgpu");
+      if (value("cpu")) options.cpu = Number(value("cpu"));
+      if (value("memory_gib")) options.memory_mib = Math.round(Number(value("memory_gib")) * 1024);
+    }
+    const folders = all('input[name="folder"]:checked').map((box) => ({
+      name: box.value,
+      mode: box.closest(".launch-folder").querySelector("select").value,
+    }));
+    if (folders.length) options.folders = folders;
+    if (value("new_folder")) options.new_folders = [value("new_folder")];
+    if (value("count")) options.count = Number(value("count"));
+    return options;
+  }
+
+  /* The live line. */
+  const forecast = byId("launch-forecast");
+  let timer = 0;
+  let asked = 0;
+
+  function askSoon() {
+    clearTimeout(timer);
+    forecast.classList.add("launch-stale");
+    timer = setTimeout(ask, DEBOUNCE_MS);
+  }
+
+  async function ask() {
+    const number = ++asked;
+    const server = encodeURIComponent(form.dataset.server);
+    const user = encodeURIComponent(form.dataset.user);
+    let response;
+    try {
+      response = await fetch(`${hub.base_url || "/hub/"}apportion/dry-run/${user}/${server}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-XSRFToken": hub.xsrf_token || "" },
+        body: JSON.stringify(launchOptions()),
+      });
+    } catch {
+      if (number === asked) show("secondary", "No answer from the hub; you can start anyway.");
+      return;
+    }
+    if (number !== asked) return;
+    const answer = await response.json().catch(() => ({}));
+    clearErrors();
+    if (response.ok) {
+      show(answer.starts_now ? "success" : "warning", answer.sentence || "");
+    } else if (answer.error) {
+      showError(answer.error);
+    } else {
+      show("secondary", "No forecast right now; you can start anyway.");
+    }
+  }
+
+  function show(kind, text) {
+    forecast.hidden = !text;
+    forecast.className = `alert alert-${kind}`;
+    forecast.textContent = text;
+  }
+
+  const FIELDS = { memory_mib: "memory_gib", new_folders: "new_folder", folder: "folders" };
+
+  function showError(error) {
+    const named = String(error.field || "").split(".")[0];
+    const name = FIELDS[named] || named;
+    const place = byId(`launch-${name}-error`);
+    show("danger", error.message);
+    if (!place) return;
+    place.textContent = error.message;
+    const field = byId(`launch-${name}`);
+    if (field) {
+      field.classList.add("is-invalid");
+      field.setAttribute("aria-invalid", "true");
+    }
+  }
+
+  function clearErrors() {
+    for (const place of all(".invalid-feedback")) place.textContent = "";
+    for (const field of all(".is-invalid")) {
+      field.classList.remove("is-invalid");
+      field.removeAttribute("aria-invalid");
+    }
+  }
+
+  /* After a refusal the hub shows the page anew: bring back what was typed. */
+  const KEY = `apportion-launch:${form.dataset.user}/${form.dataset.server}`;
+
+  function keepOnSubmit() {
+    const around = form.closest("form");
+    if (!around) return;
+    around.addEventListener("submit", () => {
+      const values = [...new FormData(around).entries()].filter(
+        ([, value]) => typeof value === "string",
+      );
+      sessionStorage.setItem(KEY, JSON.stringify(values));
+    });
+  }
+
+  function bringBack() {
+    const stored = sessionStorage.getItem(KEY);
+    sessionStorage.removeItem(KEY);
+    if (!stored || !document.querySelector(".spawn-error-msg")) return;
+    const values = JSON.parse(stored);
+    for (const box of all('input[type="checkbox"]')) {
+      box.checked = values.some(([name, value]) => name === box.name && value === box.value);
+    }
+    for (const [name, value] of values) {
+      for (const field of all("input, select")) {
+        if (field.name !== name || field.type === "checkbox") continue;
+        if (field.type === "radio") field.checked = field.value === value;
+        else field.value = value;
+      }
+    }
+  }
+
+  bringBack();
+  splitImageSelect();
+  linkSliders();
+  linkPresets();
+  keepOnSubmit();
+  form.addEventListener("input", askSoon);
+  form.addEventListener("change", askSoon);
+  ask();
+})();
