@@ -1,0 +1,140 @@
+"""Recipes under images/: which images there are, and what each is made of. Reads files only."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hub_ext import __version__
+from hub_ext.images.catalogue import IMAGE_LABEL, PREFIX
+from hub_ext.images.failure import ImageBuildError
+
+REPOSITORY = "apportion"
+SOURCE_LABEL = PREFIX + "source"
+"""Hash of everything that an image was made of; the same hash needs no new build."""
+
+_ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_DIRECTORY = _ROOT / "images"
+LABEXTENSION = _ROOT / "labextension"
+_NOT_SOURCES = {"node_modules", "lib", "tests", "__pycache__", "dist", ".ipynb_checkpoints"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One image to build. ``parent`` is a reference of this site, "" for the distribution."""
+
+    reference: str
+    directory: Path
+    parent: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """A short name for containers and progress: "data-science:sklearn-1.9"."""
+        return self.reference.removeprefix(f"{REPOSITORY}/")
+
+
+def load_recipes(directory: Path = DEFAULT_DIRECTORY) -> list[Recipe]:
+    """All recipes of ``images.toml``, parents before children.
+
+    Raises ImageBuildError when the file is missing, malformed, or out of order.
+    """
+    path = directory / "images.toml"
+    try:
+        declared = tomllib.loads(path.read_text(encoding="utf-8"))["image"]
+        recipes = [_recipe(directory, entry) for entry in declared]
+    except OSError as error:
+        raise ImageBuildError(
+            f"Cannot read the images' recipes: {error}", "Run the build from a clone."
+        ) from error
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ImageBuildError(f"{path} is malformed: {error!r}", "Correct the file.") from error
+    known = {""}
+    for recipe in recipes:
+        if recipe.parent not in known:
+            raise ImageBuildError(
+                f"{path}: {recipe.reference} comes before its parent {recipe.parent}.",
+                "Put the parent's [[image]] first.",
+            )
+        known.add(recipe.reference)
+    return recipes
+
+
+def _recipe(directory: Path, entry: Mapping[str, object]) -> Recipe:
+    labels = {
+        PREFIX + key: str(value).format(version=__version__) if key == "version" else str(value)
+        for key, value in dict(entry["labels"]).items()  # type: ignore[call-overload]
+    }
+    parent = str(entry.get("parent", ""))
+    arguments = dict(entry.get("arguments", {}))  # type: ignore[call-overload]
+    return Recipe(
+        reference=_reference(str(entry["tag"])),
+        directory=directory / str(entry["directory"]),
+        parent=_reference(parent) if parent else "",
+        arguments={str(key): str(value) for key, value in arguments.items()},
+        labels={**labels, IMAGE_LABEL: "1"},
+    )
+
+
+def _reference(tag: str) -> str:
+    return f"{REPOSITORY}/{tag.format(version=__version__)}"
+
+
+def choose(recipes: list[Recipe], names: Iterable[str]) -> list[Recipe]:
+    """The recipes that ``names`` mean, with their parents; all of them when there are no names.
+
+    A name is a reference, "data-science:sklearn-1.9", or a family for all its versions.
+    Raises ImageBuildError for a name that means nothing.
+    """
+    wanted: set[str] = set()
+    for name in names:
+        found = [r for r in recipes if name in {r.reference, r.name, r.name.partition(":")[0]}]
+        if not found:
+            there = ", ".join(recipe.name for recipe in recipes)
+            raise ImageBuildError(f"There is no image {name!r} to build.", f"There are: {there}.")
+        wanted.update(recipe.reference for recipe in found)
+    if not wanted:
+        return recipes
+    for recipe in reversed(recipes):
+        if recipe.reference in wanted and recipe.parent:
+            wanted.add(recipe.parent)
+    return [recipe for recipe in recipes if recipe.reference in wanted]
+
+
+def source_hash(recipe: Recipe, parent_hash: str) -> str:
+    """sha256 over all that ``recipe`` is made of, its parent included."""
+    digest = hashlib.sha256()
+    facts = [
+        parent_hash,
+        *(f"{key}={value}" for key, value in sorted(recipe.arguments.items())),
+        *(f"{key}={value}" for key, value in sorted(recipe.labels.items())),
+    ]
+    for fact in facts:
+        digest.update(f"{len(fact)}:{fact}".encode())
+    for name, path in sorted(inputs(recipe).items()):
+        executable = bool(path.stat().st_mode & 0o100)
+        digest.update(f"\0{name}\0{executable}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def inputs(recipe: Recipe) -> dict[str, Path]:
+    """Files of the installation, by their path below /build: recipe, script, extension."""
+    found = {f"recipe/{name}": path for name, path in files_below(recipe.directory).items()}
+    found["install.sh"] = recipe.directory.parent / "install.sh"
+    if not recipe.parent and LABEXTENSION.is_dir():
+        found |= {f"labextension/{name}": path for name, path in files_below(LABEXTENSION).items()}
+    return found
+
+
+def files_below(directory: Path) -> dict[str, Path]:
+    """Every source file below ``directory``, by its path relative to it."""
+    return {
+        path.relative_to(directory).as_posix(): path
+        for path in directory.rglob("*")
+        if path.is_file() and not _NOT_SOURCES.intersection(path.relative_to(directory).parts[:-1])
+    }

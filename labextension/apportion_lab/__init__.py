@@ -1,0 +1,29 @@
+"""Jupyter server extension of an Apportion session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+__version__ = "0.1.0"
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "apportion_lab"}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "apportion-lab"}]
+
+
+def _load_jupyter_server_extension(app: ServerApp) -> None:
+    """Nothing to load before the server listens; see ``_start_jupyter_server_extension``."""
+
+
+async def _start_jupyter_server_extension(app: ServerApp) -> None:
+    """Called by jupyter_server once its event loop runs and its port is bound."""
+    from apportion_lab.readiness import report_ready
+
+    await report_ready(app.log)

@@ -1,0 +1,54 @@
+"""Tells the hub that this server answers, so that nobody has to poll for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+
+ATTEMPTS = 3
+TIMEOUT_S = 5.0
+
+
+async def report_ready(
+    log: logging.Logger, environ: Mapping[str, str] = os.environ, pause_s: float = 0.2
+) -> bool:
+    """POST to APPORTION_READY_URL with the server's token; True when the hub took it.
+
+    A failure is only logged: the hub falls back to asking. Outside Apportion (no such
+    variable) nothing is sent.
+    """
+    url = environ.get("APPORTION_READY_URL", "")
+    if not url:
+        return False
+    problem: Exception | None = None
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            await asyncio.sleep(pause_s * attempt)
+        try:
+            await AsyncHTTPClient().fetch(_request(url, environ))
+        except Exception as error:  # whatever it is, a session must not fail for this
+            problem = error
+        else:
+            return True
+    log.warning("Could not tell the hub that this server is ready: %s", problem)
+    return False
+
+
+def _request(url: str, environ: Mapping[str, str]) -> HTTPRequest:
+    """The call; with the hub's own certificates when it runs with ``internal_ssl``."""
+    token = environ.get("JUPYTERHUB_API_TOKEN", "")
+    return HTTPRequest(
+        url,
+        method="POST",
+        headers={"Authorization": f"token {token}"},
+        body=b"",
+        connect_timeout=TIMEOUT_S,
+        request_timeout=TIMEOUT_S,
+        client_key=environ.get("JUPYTERHUB_SSL_KEYFILE") or None,
+        client_cert=environ.get("JUPYTERHUB_SSL_CERTFILE") or None,
+        ca_certs=environ.get("JUPYTERHUB_SSL_CLIENT_CA") or None,
+    )
