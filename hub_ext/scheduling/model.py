@@ -136,6 +136,9 @@ class Session:
     ending: bool = False
     held: Reason | None = None
     """Why it may not start whatever the capacity is (a limit of its user, say)."""
+    reserved: tuple[TaskPlacement, ...] = ()
+    """What ``Decisions.reservations`` promised it in an earlier pass: the place that is
+    being freed for it. It goes first, and nobody else is put there meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,10 @@ class Decisions:
     evictions: tuple[Evict, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     fair_share: Mapping[str, Resources] = field(default_factory=dict)
+    reservations: Mapping[str, tuple[TaskPlacement, ...]] = field(default_factory=dict)
+    """By session id: the place that is being freed for it (a session for which others
+    are evicted, or an evicted one that is only moved). To be handed back in
+    ``Session.reserved`` until the session runs; each pass says anew which still hold."""
 
 
 @dataclass(frozen=True, slots=True)

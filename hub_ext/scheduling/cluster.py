@@ -1,0 +1,139 @@
+"""Nodes and devices of a snapshot as arrays, and what of them is free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from hub_ext.scheduling.model import GPU, Device, Node, Slice, Snapshot, TaskPlacement
+from hub_ext.scheduling.request import IMPOSSIBLE
+
+
+class Cluster:
+    """What does not change during a pass. Nodes are sorted by name.
+
+    column: array column of a device by its index on the node. usable: [node, device]
+    may take sessions. totals: milli-GPU, milli-CPU, MiB of all nodes that may.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.nodes: list[Node] = sorted(snapshot.nodes, key=lambda n: n.name)
+        self.number = {node.name: i for i, node in enumerate(self.nodes)}
+        count = len(self.nodes)
+        width = max((len(n.devices) for n in self.nodes), default=0) or 1
+        self.quantum = max(1, snapshot.fgpu_quantum_milli // snapshot.fgpu_per_gpu)
+        self.usable = np.zeros((count, width), dtype=bool)
+        self.device_memory = np.zeros((count, width), dtype=np.int64)
+        self.column: list[dict[int, int]] = []
+        self.devices_per_node = np.zeros(count, dtype=np.int64)
+        for i, node in enumerate(self.nodes):
+            columns = {d.index: c for c, d in enumerate(sorted(node.devices, key=_index))}
+            self.column.append(columns)
+            self.devices_per_node[i] = len(columns)
+            for device in node.devices:
+                column = columns[device.index]
+                self.device_memory[i, column] = device.memory_mib
+                self.usable[i, column] = device.healthy
+        self.index = [{c: d for d, c in columns.items()} for columns in self.column]
+        self.schedulable = np.array([n.schedulable for n in self.nodes], dtype=bool)
+        self.cpu = np.array([n.cpu_milli for n in self.nodes], dtype=np.int64)
+        self.memory = np.array([n.memory_mib for n in self.nodes], dtype=np.int64)
+        open_devices = self.usable & self.schedulable[:, None]
+        self.totals = (
+            int(open_devices.sum()) * GPU,
+            int(self.cpu[self.schedulable].sum()),
+            int(self.memory[self.schedulable].sum()),
+        )
+
+    def share_of_memory(self, mib: int) -> np.ndarray:
+        """milli-GPU of each device that hold so much memory, rounded up to the quantum."""
+        known = self.device_memory > 0
+        memory = np.where(known, self.device_memory, 1)
+        milli = -(-mib * GPU // memory)
+        milli = -(-milli // self.quantum) * self.quantum
+        return np.where(known & (mib <= memory), np.minimum(milli, GPU), IMPOSSIBLE)
+
+    def eligible(
+        self,
+        image: str | None,
+        groups: frozenset[str] | None,
+        labels: Mapping[str, str],
+    ) -> np.ndarray:
+        """Nodes that are in service and match group, labels and image."""
+        return np.array(
+            [
+                node.schedulable
+                and (groups is None or node.resource_group in groups)
+                and (image is None or node.images is None or image in node.images)
+                and all(node.labels.get(k) == v for k, v in labels.items())
+                for node in self.nodes
+            ],
+            dtype=bool,
+        )
+
+
+def _index(device: Device) -> int:
+    return device.index
+
+
+class Capacity:
+    """Free capacity, node by node. May be negative where a place is held for later.
+
+    free: milli-GPU [node, device], 0 for devices out of service. ``changes`` lists the
+    nodes that changed, in order, for whoever keeps something worked out per node.
+    """
+
+    __slots__ = ("changes", "cluster", "cpu", "free", "memory")
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.free = np.where(cluster.usable, GPU, 0).astype(np.int64)
+        self.cpu = cluster.cpu.copy()
+        self.memory = cluster.memory.copy()
+        self.changes: list[int] = []
+
+    def copy(self) -> Capacity:
+        """An independent state of affairs, with no changes yet."""
+        twin = Capacity.__new__(Capacity)
+        twin.cluster = self.cluster
+        twin.free = self.free.copy()
+        twin.cpu = self.cpu.copy()
+        twin.memory = self.memory.copy()
+        twin.changes = []
+        return twin
+
+    def apply(self, placements: Iterable[TaskPlacement], cpu: int, memory: int, sign: int) -> None:
+        """Take (sign -1) or give back (sign +1) what containers hold.
+
+        cpu in milli-CPU and memory in MiB are of one container. Unknown nodes and
+        devices (lost since) are passed over.
+        """
+        cluster = self.cluster
+        for placement in placements:
+            node = cluster.number.get(placement.node)
+            if node is None:
+                continue
+            columns = cluster.column[node]
+            for piece in placement.slices:
+                column = columns.get(piece.device)
+                if column is not None and cluster.usable[node, column]:
+                    self.free[node, column] += sign * piece.milli
+            self.cpu[node] += sign * cpu
+            self.memory[node] += sign * memory
+            self.changes.append(node)
+
+    def row(self, node: int) -> tuple[np.ndarray, int, int]:
+        """A copy of one node's state."""
+        return self.free[node].copy(), int(self.cpu[node]), int(self.memory[node])
+
+    def set_row(self, node: int, row: tuple[np.ndarray, int, int]) -> None:
+        """Put a node's state back."""
+        self.free[node], self.cpu[node], self.memory[node] = row
+        self.changes.append(node)
+
+    def placement(self, node: int, pieces: Iterable[tuple[int, int]]) -> TaskPlacement:
+        """A placement of (column, milli) pieces on a node, devices by their index."""
+        index = self.cluster.index[node]
+        slices = tuple(Slice(index[column], milli) for column, milli in sorted(pieces))
+        return TaskPlacement(self.cluster.nodes[node].name, slices)

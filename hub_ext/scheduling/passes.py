@@ -1,0 +1,135 @@
+"""One pass: allocate, reclaim, preempt, and a reason for everyone who waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hub_ext.scheduling.accounts import may_hold
+from hub_ext.scheduling.allocate import fits_exactly, place
+from hub_ext.scheduling.check import check
+from hub_ext.scheduling.estimate import estimates
+from hub_ext.scheduling.jobs import Job
+from hub_ext.scheduling.model import (
+    Decisions,
+    Forecast,
+    Resources,
+    Session,
+    Snapshot,
+    Start,
+    Waiting,
+)
+from hub_ext.scheduling.order import JobQueue
+from hub_ext.scheduling.reasons import Reasons, not_allowed_yet
+from hub_ext.scheduling.request import Request
+from hub_ext.scheduling.state import State
+
+
+def schedule(snapshot: Snapshot, policy: str = "fragmentation") -> Decisions:
+    """What to start and to stop now, and why every other pending session waits.
+
+    Raises SnapshotError, naming the field, for input that cannot be right.
+    """
+    check(snapshot)
+    state = State(snapshot, policy)
+    allowed = [j for j in state.pending if not_allowed_yet(j, snapshot.now) is None]
+    keep_promises(state, allowed)
+    allocate(state, [j for j in allowed if _undecided(state, j)])
+    return _decisions(state)
+
+
+def dry_run(snapshot: Snapshot, session: Session, policy: str = "fragmentation") -> Forecast:
+    """What a pass would answer for ``session`` if it were submitted now."""
+    candidate = replace(session, state="pending", placements=())
+    others = tuple(s for s in snapshot.sessions if s.id != session.id)
+    decisions = schedule(replace(snapshot, sessions=(*others, candidate)), policy)
+    for start in decisions.starts:
+        if start.session_id == session.id:
+            return Forecast(session.id, start.placements, None)
+    waiting = next(w for w in decisions.waiting if w.session_id == session.id)
+    return Forecast(session.id, None, waiting)
+
+
+def keep_promises(state: State, allowed: list[Job]) -> None:
+    """Give or keep the places that an earlier pass had freed for somebody."""
+    promised = sorted((j for j in allowed if j.session.reserved), key=lambda j: j.rank)
+    for job in promised:
+        places = job.session.reserved
+        if fits_exactly(state.now, job, places) and may_hold(
+            job.account, job.amount, job.fixed, with_ending=True
+        ):
+            state.occupy(state.now, job.session, places)
+            state.start(job, list(places))
+        elif fits_exactly(state.soon, job, places) and may_hold(job.account, job.amount, job.fixed):
+            state.occupy(state.soon, job.session, places)
+            state.hold(job, places)
+
+
+def allocate(state: State, jobs: list[Job]) -> None:
+    """Start what fits, in queue order, idle capacity beyond fair shares included.
+
+    Capacity only shrinks here, so a request that fits nowhere once is not tried again.
+    """
+    queue = JobQueue(jobs, state.cluster.totals)
+    full: set[Request] = set()
+    while queue:
+        job = queue.pop()
+        if job.request not in full:
+            placements = place(state.finder, job, with_ending=True)
+            if placements is not None:
+                state.start(job, placements)
+                continue
+            if not job.request.by_memory and state.finder.best(job.request) is None:
+                full.add(job.request)
+        _await_release(state, job)
+
+
+def _await_release(state: State, job: Job) -> None:
+    """Keep a place for a session that fits once the sessions now ending have gone."""
+    if not state.ending:
+        return
+    nodes = sorted(state.freeing) if job.session.tasks == 1 else None
+    placements = place(state.later, job, with_ending=False, nodes=nodes)
+    if placements is not None:
+        state.hold(job, tuple(placements))
+
+
+def _undecided(state: State, job: Job) -> bool:
+    return job.id not in state.starts and job.id not in state.reservations
+
+
+def _decisions(state: State) -> Decisions:
+    waiting = [j for j in state.pending if j.id not in state.starts]
+    ordered = in_queue_order(state, waiting)
+    reasons = Reasons(state)
+    now = state.snapshot.now
+    times = estimates(state, [j for j in ordered if not_allowed_yet(j, now) is None])
+    return Decisions(
+        starts=tuple(Start(i, tuple(p)) for i, p in state.starts.items()),
+        waiting=tuple(
+            Waiting(job.id, place, reasons.of(job), times.get(job.id))
+            for place, job in enumerate(ordered, start=1)
+        ),
+        fair_share={a.name: Resources(*a.fair_share) for a in state.accounts.by_name.values()},
+        reservations=state.reservations,
+    )
+
+
+def in_queue_order(state: State, waiting: list[Job]) -> list[Job]:
+    """The line as it stands: who goes first if capacity comes free bit by bit.
+
+    Sessions for which a place is kept come first; those that may not start yet, last.
+    """
+    now = state.snapshot.now
+    kept = sorted((j for j in waiting if j.id in state.reservations), key=lambda j: j.rank)
+    rest = [j for j in waiting if j.id not in state.reservations]
+    able = [j for j in rest if not_allowed_yet(j, now) is None]
+    barred = sorted((j for j in rest if not_allowed_yet(j, now)), key=lambda j: j.rank)
+    line: list[Job] = []
+    queue = JobQueue(able, state.cluster.totals)
+    while queue:
+        job = queue.pop()
+        line.append(job)
+        state.accounts.book(job.account.name, job.amount, job.fixed)
+    for job in line:
+        state.accounts.book(job.account.name, job.amount, job.fixed, sign=-1)
+    return kept + line + barred

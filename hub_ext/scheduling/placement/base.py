@@ -1,0 +1,75 @@
+"""The interface of a placement policy, and what every policy shares: what fits where."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from hub_ext.scheduling.cluster import Capacity
+from hub_ext.scheduling.model import GPU
+from hub_ext.scheduling.request import Request
+
+NEVER = float("inf")
+"""The score of a node on which the request does not fit."""
+
+
+class PlacementPolicy(Protocol):
+    """Chooses node and device. Scores depend on the node's own state only."""
+
+    name: str
+
+    def scores(self, capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarray:
+        """One score a node, the lowest is best, ``NEVER`` where the request does not fit."""
+        ...
+
+    def device(self, capacity: Capacity, request: Request, node: int) -> int:
+        """The column of the device that takes the partial slice; one of them fits."""
+        ...
+
+
+def fitting(capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarray:
+    """Which of the nodes have room for one container of the request."""
+    fits = (capacity.cpu[nodes] >= request.cpu) & (capacity.memory[nodes] >= request.memory)
+    if request.gpu_less:
+        return fits
+    free = capacity.free[nodes]
+    part = request.part_on(nodes)
+    if request.whole == 0:
+        return fits & (free >= part).any(axis=1)
+    full = free >= GPU
+    count = full.sum(axis=1)
+    if request.part == 0:
+        return fits & (count >= request.whole)
+    beside = ((free >= part) & ~full).any(axis=1) & (count >= request.whole)
+    return fits & (beside | (count > request.whole))
+
+
+def columns_for_part(capacity: Capacity, request: Request, node: int) -> np.ndarray:
+    """Columns that may take the partial slice, leaving enough whole devices for the rest."""
+    free = capacity.free[node]
+    part = request.part[node] if isinstance(request.part, np.ndarray) else request.part
+    fits = free >= part
+    if request.whole:
+        full = free >= GPU
+        if int(full.sum()) <= request.whole:
+            fits &= ~full
+    return np.flatnonzero(fits)
+
+
+def take_devices(
+    policy: PlacementPolicy, capacity: Capacity, request: Request, node: int
+) -> list[tuple[int, int]]:
+    """(column, milli) of the devices that one container takes on a node where it fits."""
+    pieces: list[tuple[int, int]] = []
+    taken: set[int] = set()
+    if request.by_memory or request.part:
+        column = policy.device(capacity, request, node)
+        part = request.part
+        milli = int(part[node, column]) if isinstance(part, np.ndarray) else part
+        pieces.append((column, milli))
+        taken.add(column)
+    if request.whole:
+        full = [int(c) for c in np.flatnonzero(capacity.free[node] >= GPU) if int(c) not in taken]
+        pieces += [(column, GPU) for column in full[: request.whole]]
+    return pieces
