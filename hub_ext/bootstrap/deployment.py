@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -43,6 +44,17 @@ class UpOptions:
     def hub_database(self) -> str:
         """SQLAlchemy URL of JupyterHub's own database."""
         return f"sqlite:///{self.data / 'jupyterhub.sqlite'}"
+
+    def remember(self) -> None:
+        """Write down, for ``doctor``, what the deployment is started with. No secrets."""
+        values = {
+            "bind": self.bind,
+            "port": self.port,
+            "engine": self.engine,
+            "simulate_gpus": self.simulate_gpus,
+            "fgpu_per_gpu": self.fgpu_per_gpu,
+        }
+        (self.data / "up.json").write_text(json.dumps(values, indent=2) + "\n")
 
 
 def hub_command(options: UpOptions, *, engine: str, network: str) -> HubCommand:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+from importlib.util import find_spec
+
 import click
 
-from hub_ext.cli import up
-
-_MODULES = [up]
+_NAMES = ("up", "testing", "doctor", "image", "sessions", "simulate")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,6 +16,7 @@ def main() -> None:
     """JupyterHub as a fair, shared GPU lab."""
 
 
-for _module in _MODULES:
-    for _command in _module.commands:
-        main.add_command(_command)
+for _name in _NAMES:
+    if find_spec(f"hub_ext.cli.{_name}") is not None:
+        for _command in importlib.import_module(f"hub_ext.cli.{_name}").commands:
+            main.add_command(_command)

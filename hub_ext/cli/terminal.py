@@ -6,13 +6,14 @@ On a terminal a running step turns a spinner; in a log file it is one plain line
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
+from rich.status import Status
 
 from hub_ext.bootstrap.failure import BootstrapError
 
@@ -26,32 +27,24 @@ class Terminal:
 
     def say(self, message: str) -> None:
         """One line."""
-        self._record(message)
+        self.record(message)
         self.console.print(escape(message))
 
     @contextmanager
-    def step(self, doing: str) -> Iterator[Callable[[str], None]]:
-        """A step that takes time. The yielded function says what it is at now."""
-        self._record(doing)
+    def step(self, doing: str) -> Iterator[Step]:
+        """A step that takes time; the yielded Step is told how it goes on."""
+        self.record(doing)
         with self.console.status(escape(doing)) as status:
-
-            def now(detail: str) -> None:
-                self._record(detail)
-                if self.console.is_terminal:
-                    status.update(escape(f"{doing}: {detail}"))
-                else:
-                    self.console.print(escape(f"  {detail}"))
-
-            yield now
+            yield Step(self, doing, status)
 
     def done(self, message: str) -> None:
         """A step that succeeded."""
-        self._record(message)
+        self.record(message)
         self.console.print(f"[green]✓[/green] {escape(message)}")
 
     def warn(self, title: str, message: str) -> None:
         """A yellow box that is not overlooked."""
-        self._record(f"{title}: {message}")
+        self.record(f"{title}: {message}")
         self.console.print(
             Panel(escape(message), title=escape(title), border_style="bold yellow", expand=False)
         )
@@ -64,12 +57,13 @@ class Terminal:
 
     def error(self, error: BootstrapError) -> None:
         """What went wrong and how to go on."""
-        self._record(f"{error.message} {error.way_out}")
+        self.record(f"{error.message} {error.way_out}")
         self.console.print(f"[bold red]Error:[/bold red] {escape(error.message)}")
         if error.way_out:
             self.console.print(f"[bold]What to do:[/bold] {escape(error.way_out)}")
 
-    def _record(self, message: str) -> None:
+    def record(self, message: str) -> None:
+        """A line for the log only."""
         if self.log is None:
             return
         try:
@@ -77,3 +71,23 @@ class Terminal:
                 stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
         except OSError:
             self.log = None  # a full disk is reported by the step that needs it
+
+
+class Step:
+    """A running step of a Terminal."""
+
+    def __init__(self, terminal: Terminal, doing: str, status: Status) -> None:
+        self._terminal, self._doing, self._status = terminal, doing, status
+
+    def now(self, detail: str) -> None:
+        """What the step is at: recorded, and a line of its own where no spinner turns."""
+        self._terminal.record(detail)
+        if self._terminal.console.is_terminal:
+            self.glimpse(detail)
+        else:
+            self._terminal.console.print(escape(f"  {detail}"))
+
+    def glimpse(self, detail: str) -> None:
+        """Something only for who watches the spinner, replaced by the next."""
+        width = max(20, self._terminal.console.width - 4)
+        self._status.update(escape(f"{self._doing}: {detail}"[:width]))

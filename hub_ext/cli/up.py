@@ -37,6 +37,7 @@ from hub_ext.bootstrap.deployment import (
 from hub_ext.bootstrap.engine_choice import Choice, Situation, choose
 from hub_ext.bootstrap.failure import BootstrapError
 from hub_ext.bootstrap.supervise import Supervisor
+from hub_ext.cli.image_step import build_missing_images
 from hub_ext.cli.terminal import Terminal
 from hub_ext.fgpu import FgpuUnit
 from hub_ext.gpu.simulated import parse_simulated_gpus
@@ -158,6 +159,7 @@ def _run(options: UpOptions, terminal: Terminal) -> int:
         log_files.rotate(terminal.log)
         _take_over(options, terminal)
         settings = DeploymentSettings.load_or_create(options.data)
+        options.remember()
         ports.require_free(public_port(options))
         terminal.done(f"Data in {options.data}, {options.bind_url} is free")
         engine = _prepare_engine(options, terminal)
@@ -201,12 +203,13 @@ def _prepare_engine(options: UpOptions, terminal: Terminal) -> str:
         _prepare_processes(terminal)
         return "process"
     if choice is Choice.INSTALL_DOCKER:
-        with terminal.step("Installing the Docker engine") as now:
-            docker_install.install(now)
+        with terminal.step("Installing the Docker engine") as step:
+            docker_install.install(step.now)
         terminal.done("Docker engine installed")
     if choice is not Choice.USE_DOCKER:
-        with terminal.step("Starting the Docker engine") as now:
-            engine = docker_install.start(options.data / "log" / "dockerd.log", now).engine
+        with terminal.step("Starting the Docker engine") as step:
+            log = options.data / "log" / "dockerd.log"
+            engine = docker_install.start(log, step.now).engine
     terminal.done(f"Docker engine {engine.detail} answers")
     return "docker"
 
@@ -229,7 +232,13 @@ def _prepare_docker(
     options: UpOptions, settings: DeploymentSettings, terminal: Terminal
 ) -> tuple[str, str]:
     """Images and network. Returns (gateway address, network name)."""
-    client = docker.from_env(timeout=600)
+    if options.build_images:
+        build_missing_images(
+            terminal,
+            may_install=options.may_install,
+            way_out="To start without: --no-image-build.",
+        )
+    client = docker.from_env(timeout=60)
     try:
         made = network.ensure(client, settings.deployment_id)
     except docker.errors.DockerException as error:

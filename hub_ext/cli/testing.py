@@ -1,0 +1,105 @@
+"""``apportion test``: everything the tests need, the linters, then all tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+
+from hub_ext.bootstrap import debian_packages, docker_engine, docker_install
+from hub_ext.bootstrap.deployment import PROJECT
+from hub_ext.bootstrap.docker_engine import EngineState
+from hub_ext.bootstrap.failure import BootstrapError
+from hub_ext.cli.image_step import build_missing_images
+from hub_ext.cli.terminal import Terminal
+
+PACKAGES = (*docker_install.PACKAGES, "chromium", "libatomic1", "postgresql")
+ENGINE_STOP_S = 30.0
+WORKERS = "2"
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--quick", is_flag=True, help="Only tests that need no Docker engine and no browser.")
+@click.option("--no-install", is_flag=True, help="Install and start nothing on this machine.")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def test(quick: bool, no_install: bool, pytest_arguments: tuple[str, ...]) -> None:
+    """Run linters and all tests. Other arguments go to pytest (e.g. -k name, tests/unit)."""
+    terminal = Terminal()
+    try:
+        if quick:
+            sys.exit(_check([*pytest_arguments, "-m", "not e2e"], terminal))
+        may_install = not no_install and os.geteuid() == 0
+        if may_install and debian_packages.is_debian_like():
+            _install_packages(terminal)
+        with _engine(terminal, may_start=may_install):
+            build_missing_images(terminal, may_install=may_install)
+            sys.exit(_check(pytest_arguments, terminal))
+    except BootstrapError as error:
+        terminal.error(error)
+        sys.exit(1)
+
+
+def _install_packages(terminal: Terminal) -> None:
+    missing = debian_packages.missing(PACKAGES)
+    if missing:
+        with terminal.step("Installing what the tests need") as step:
+            debian_packages.install(missing, step.now)
+        terminal.done(f"Installed {', '.join(missing)}")
+
+
+@contextmanager
+def _engine(terminal: Terminal, *, may_start: bool) -> Iterator[None]:
+    """A Docker engine for the tests; one that is started here is stopped here."""
+    found = docker_engine.look()
+    if found.state is EngineState.ANSWERS:
+        yield
+        return
+    if not may_start:
+        raise BootstrapError(
+            f"The tests need a Docker engine; {found.where}: {found.state.value}.",
+            "Start it and run this again, or run only what needs none: ./apportion test --quick.",
+        )
+    log = PROJECT / "test-results" / "dockerd.log"
+    log.parent.mkdir(exist_ok=True)
+    with terminal.step("Starting the Docker engine") as step:
+        started = docker_install.start(log, step.now)
+    terminal.done(f"Docker engine {started.engine.detail} answers")
+    try:
+        yield
+    finally:
+        if started.process is not None:
+            _stop(started.process)
+
+
+def _stop(engine: subprocess.Popen[bytes]) -> None:
+    engine.send_signal(signal.SIGTERM)
+    try:
+        engine.wait(ENGINE_STOP_S)
+    except subprocess.TimeoutExpired:
+        engine.kill()
+
+
+def _check(pytest_arguments: Sequence[str], terminal: Terminal) -> int:
+    """Linters, then pytest, whose closing line is the last thing printed."""
+    code = 0
+    for name, arguments in (("ruff", ["check", "."]), ("mypy", [])):
+        terminal.say(f"{name}:")
+        code = _module(name, arguments) or code
+    # Whole files go to one worker: what is slow to start (a hub) is started once a file.
+    tests = _module("pytest", ["-n", WORKERS, "--dist", "loadfile", *pytest_arguments])
+    return tests or code
+
+
+def _module(name: str, arguments: Sequence[str]) -> int:
+    """Run a Python module of this environment; its exit code."""
+    return subprocess.run(
+        [sys.executable, "-m", name, *arguments], cwd=PROJECT, stdin=subprocess.DEVNULL
+    ).returncode
+
+
+commands = [test]
