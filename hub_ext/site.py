@@ -50,3 +50,4 @@ class Site:
     data_dir: Path
     images: dict[str, CatalogueImage] = field(default_factory=dict)
     """By reference, as of the last look at the node."""
+    images_read_at: float = 0.0

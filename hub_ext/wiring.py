@@ -9,6 +9,7 @@ from typing import Any
 
 import docker
 import nativeauthenticator
+from jupyterhub.services.service import _ServiceSpawner
 
 from hub_ext.bootstrap import network
 from hub_ext.login import LocalAccountAuthenticator
@@ -18,6 +19,7 @@ from spawner.handlers import extra_handlers
 from spawner.process import ApportionProcessSpawner
 
 _SERVICE = "apportion"
+_SERVICE_WATCH_S = 2
 _TEMPLATES = Path(__file__).parents[1] / "spawner" / "templates"
 
 SERVICE_SCOPES = ["list:users", "servers"]
@@ -40,6 +42,7 @@ def configure(c: Any, config_file: str) -> None:
     _configure_service(c, data, settings, bind_url, engine)
     if os.environ.get("JUPYTERHUB_SERVICE_NAME") == _SERVICE:
         return
+    _watch_service_closely()
     _configure_hub(c, data, settings, bind_url)
     _configure_login(c)
     _add_service(c, config_file, settings)
@@ -49,7 +52,7 @@ def configure(c: Any, config_file: str) -> None:
 def _configure_service(
     c: Any, data: Path, settings: DeploymentSettings, bind_url: str, engine: str
 ) -> None:
-    values = {
+    values: dict[str, Any] = {
         "data_dir": str(data),
         "engine": engine,
         "network": os.environ.get("APPORTION_NETWORK")
@@ -84,12 +87,21 @@ def _configure_hub(c: Any, data: Path, settings: DeploymentSettings, bind_url: s
         c.ConfigurableHTTPProxy,
         {
             # The proxy of PyPI: no Node.js needed.
-            "command": [sys.executable, "-m", "configurable_http_proxy.cli"],
+            "command": [str(Path(sys.executable).parent / "configurable-http-proxy")],
             "api_url": f"http://127.0.0.1:{settings.proxy_api_port}",
             "auth_token": settings.proxy_token,
             "pid_file": str(data / "jupyterhub-proxy.pid"),
         },
     )
+
+
+def _watch_service_closely() -> None:
+    """Let the hub see within seconds that the service has died, and start it again.
+
+    JupyterHub offers no option for it: it makes the service's process watcher without
+    handing it the configuration, and looks every 30 s. Spawners have their own setting.
+    """
+    _ServiceSpawner.poll_interval.default_value = _SERVICE_WATCH_S
 
 
 def _configure_login(c: Any) -> None:
@@ -155,7 +167,7 @@ def _configure_spawner(c: Any, settings: DeploymentSettings, engine: str) -> Non
             "service_token": settings.spawner_token,
         },
     )
-    _defaults(c.Spawner, {"start_timeout": 120, "http_timeout": 60})
+    _defaults(c.Spawner, {"start_timeout": 120, "http_timeout": 60, "poll_interval": 30})
 
 
 def _defaults(section: Any, values: dict[str, Any]) -> None:

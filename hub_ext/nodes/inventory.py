@@ -11,8 +11,12 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import DeviceRow, NodeRow
 from hub_ext.gpu.devices import GpuDevice
+from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.engine import EngineUnavailable, Machine
 from hub_ext.site import Site
+
+_FRESH_S = 2.0
+"""How long the catalogue is not read again."""
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +34,28 @@ async def refresh(site: Site) -> None:
                 row.problem = str(error)
         return
     devices = await asyncio.get_running_loop().run_in_executor(None, site.gpus.devices)
-    site.images = {image.reference: image for image in images}
+    _note_images(site, images)
     with site.database.transaction() as db:
         _write_node(db, site, machine)
         _write_devices(db, site.node, devices)
+
+
+async def refresh_images(site: Site, *, unless_known: str = "") -> None:
+    """Read the catalogue again, unless it was read just now or ``unless_known`` is in it.
+
+    An engine that does not answer leaves the catalogue as it was.
+    """
+    if unless_known in site.images or time.time() - site.images_read_at < _FRESH_S:
+        return
+    try:
+        _note_images(site, await site.engine.images())
+    except EngineUnavailable as error:
+        log.error("Node %s: %s", site.node, error)
+
+
+def _note_images(site: Site, images: list[CatalogueImage]) -> None:
+    site.images = {image.reference: image for image in images}
+    site.images_read_at = time.time()
 
 
 def _write_node(db: Session, site: Site, machine: Machine) -> None:

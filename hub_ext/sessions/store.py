@@ -309,3 +309,8 @@ def _news(row: SessionRow, wait: Wait) -> bool:
     if row.expected_at is None or wait.expected_at is None:
         return row.expected_at is not wait.expected_at
     return abs(row.expected_at - wait.expected_at) >= 30
+
+
+def is_live(row: SessionRow) -> bool:
+    """Whether the session has not ended yet."""
+    return row.ended_at is None

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from tornado import web
 
 from hub_ext.db.models import FolderRow, NodeRow, SessionRow
+from hub_ext.nodes import inventory
 from hub_ext.nodes.presets import list_presets
 from hub_ext.sessions.launch import bad_value
 from hub_ext.sessions.status import BOOKED
@@ -28,8 +29,9 @@ class NewFolder(BaseModel):
 class ImagesHandler(ApiHandler):
     """The image catalogue."""
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """Images of the nodes."""
+        await inventory.refresh_images(self.site)
         images = [
             {
                 "reference": image.reference,

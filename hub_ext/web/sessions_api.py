@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 
 from hub_ext.errors import BadValue, NotFound
+from hub_ext.nodes import inventory
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.status import LIVE, Status
 from hub_ext.sessions.store import Why, is_live
@@ -39,7 +40,7 @@ class SessionsHandler(ApiHandler):
             }
         )
 
-    def post(self) -> None:
+    async def post(self) -> None:
         """Submit; the answer lists the stored sessions. ``user`` is for admins."""
         values = self.body()
         user = self.caller.name
@@ -51,6 +52,7 @@ class SessionsHandler(ApiHandler):
                 raise BadValue("'user' is the name of a user.", field="user")
             user = wanted
         request = read_launch_request(values)
+        await inventory.refresh_images(self.site, unless_known=request.image or "")
         rows = self.parts.submissions.submit(user, request, by=self.caller.name)
         self.reply({"sessions": [session_json(self.site, row) for row in rows]}, 201)
 
@@ -83,9 +85,10 @@ class HistoryHandler(ApiHandler):
 class DryRunHandler(ApiHandler):
     """What would happen."""
 
-    def post(self) -> None:
+    async def post(self) -> None:
         """The same checks and the same scheduler as a real submission; stores nothing."""
         request = read_launch_request(self.body())
+        await inventory.refresh_images(self.site, unless_known=request.image or "")
         self.reply(forecast_json(self.parts.submissions.forecast(self.caller.name, request)))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import BadValue, Conflict, NotFound
+from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import EngineUnavailable
 from hub_ext.sessions.grant import grant_json
 from hub_ext.sessions.launch import read_launch_request
@@ -37,7 +38,7 @@ class _SpawnerHandler(SpawnerApiHandler):
 class RequestsHandler(_SpawnerHandler):
     """A spawn of the hub enters the queue here."""
 
-    def post(self) -> None:
+    async def post(self) -> None:
         """The live session of (user, server name), or a new PENDING one: a repeated
         request finds its old place."""
         values = self.body()
@@ -48,6 +49,7 @@ class RequestsHandler(_SpawnerHandler):
             raise Conflict("This session is still being stopped; try again in a moment.")
         if row is None:
             request = read_launch_request(values.get("options") or {})
+            await inventory.refresh_images(self.site, unless_known=request.image or "")
             rows = self.parts.submissions.submit(user, request, by=user, server_name=server_name)
             row = rows[0]
             self.parts.queue.pass_once()
@@ -150,19 +152,21 @@ class LookupHandler(_SpawnerHandler):
 class SpawnerDryRunHandler(_SpawnerHandler):
     """The live line of the hub's spawn form."""
 
-    def post(self) -> None:
+    async def post(self) -> None:
         """As the public dry run, for the user that the hub names."""
         values = self.body()
         user = self.text(values, "user")
         request = read_launch_request(values.get("options") or {})
+        await inventory.refresh_images(self.site, unless_known=request.image or "")
         self.reply(forecast_json(self.parts.submissions.forecast(user, request)))
 
 
 class LaunchFormHandler(_SpawnerHandler):
     """The fields of the hub's spawn page."""
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """HTML for this user and server."""
+        await inventory.refresh_images(self.site)
         user = self.get_query_argument("user")
         server_name = self.get_query_argument("server_name", "")
         self.reply({"html": render_launch_form(self.site, user, server_name)})
