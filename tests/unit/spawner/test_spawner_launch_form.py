@@ -1,0 +1,90 @@
+"""The hub's spawn form: fields in, launch options out, refusals back on the form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from imaginary_spawner import ImaginarySpawner
+from jupyterhub.spawner import SpawnException
+from queue_service import QueueService
+
+from spawner.launch_form import (
+    FORM_UNAVAILABLE,
+    fetch_launch_form,
+    launch_options_from_form,
+    parse_launch_form,
+)
+
+Make = Callable[..., ImaginarySpawner]
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ({}, {}),
+        ({"image": ["apportion/base:1"], "preset": ["half"]}, None),
+        (
+            {"preset": ["half"], "fgpu": ["0.3"], "cpu": ["2"]},
+            {"preset": "half"},
+        ),
+        (
+            {"preset": ["custom"], "fgpu": ["0.3"], "cpu": ["1.5"], "memory_gib": ["2.5"]},
+            {"fgpu": "0.3", "cpu": 1.5, "memory_mib": 2560},
+        ),
+        ({"fgpu": ["0.35"]}, {"fgpu": "0.35"}),
+        ({"memory_mib": ["3000"]}, {"memory_mib": 3000}),
+        (
+            {"folder": ["data", "cs 101"], "mode:data": ["ro"], "mode:cs 101": ["rwd"]},
+            {"folders": [{"name": "data", "mode": "ro"}, {"name": "cs 101", "mode": "rw"}]},
+        ),
+        ({"mode:data": ["ro"]}, {}),
+        ({"new_folder": [" runs "]}, {"new_folders": ["runs"]}),
+        ({"name": ["  "], "count": ["3"]}, {"count": 3}),
+    ],
+)
+def test_fields_become_options(fields: dict[str, list[str]], options: dict[str, Any]) -> None:
+    expected = {"image": "apportion/base:1", "preset": "half"} if options is None else options
+    assert parse_launch_form(fields) == expected
+
+
+@pytest.mark.parametrize("field", ["fgpu", "cpu", "memory_gib", "count"])
+@pytest.mark.parametrize("text", ["two", "nan", "inf", "1e99", "1,5"])
+def test_what_is_no_number_is_refused_naming_its_field(field: str, text: str) -> None:
+    with pytest.raises(SpawnException, match=f"{field}: '{text}' is not a number"):
+        parse_launch_form({field: [text]})
+
+
+async def test_a_refused_form_comes_back_with_the_services_words(
+    make_spawner: Make, queue: QueueService
+) -> None:
+    message = "0.35 is not a multiple of 0.1; the nearest are 0.3 and 0.4."
+    queue.refuse_next = (400, {"code": "bad_value", "message": message, "field": "fgpu"})
+
+    with pytest.raises(SpawnException) as refused:
+        await launch_options_from_form({"fgpu": ["0.35"]}, spawner=make_spawner())
+    assert refused.value.message == f"fgpu: {message}"
+
+
+async def test_options_in_the_address_need_no_service() -> None:
+    assert await launch_options_from_form({"fgpu": ["0.5"]}) == {"fgpu": "0.5"}
+
+
+async def test_a_form_sent_while_the_service_restarts_is_checked_later(
+    make_spawner: Make, queue: QueueService
+) -> None:
+    await queue.stop()
+    options = await launch_options_from_form({"fgpu": ["0.5"]}, spawner=make_spawner())
+    assert options == {"fgpu": "0.5"}
+
+
+async def test_the_form_is_the_services(make_spawner: Make) -> None:
+    assert await fetch_launch_form(make_spawner("ann")) == "<p>form of ann</p>"
+
+
+async def test_a_form_without_its_service_asks_to_reload(
+    make_spawner: Make, queue: QueueService
+) -> None:
+    await queue.stop()
+    assert await fetch_launch_form(make_spawner()) == FORM_UNAVAILABLE
