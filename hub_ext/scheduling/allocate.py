@@ -13,16 +13,19 @@ from hub_ext.scheduling.jobs import Job, first_tasks
 from hub_ext.scheduling.model import TaskPlacement
 from hub_ext.scheduling.placement import NEVER, take_devices
 
-Choose = Callable[[], int | None]
-
 
 def place(
-    finder: Finder, job: Job, with_ending: bool, nodes: list[int] | None = None
+    finder: Finder,
+    job: Job,
+    with_ending: bool,
+    nodes: list[int] | None = None,
+    seen: Callable[[list[int]], None] | None = None,
 ) -> list[TaskPlacement] | None:
     """Places for the session's containers, taken from the finder's capacity; None: no fit.
 
     with_ending: count what ending sessions still hold against limit and quota (needed
-    when the start is to be now). nodes: look at these only.
+    when the start is to be now). nodes: look at these only. seen: told about each node
+    before it changes.
     """
     capacity = finder.capacity
     needed, wanted = first_tasks(job.session), job.session.tasks
@@ -33,6 +36,8 @@ def place(
         placement = _place_one(finder, job, done, with_ending, nodes)
         if placement is None:
             break
+        if seen is not None:
+            seen([capacity.cluster.number[placement.node]])
         capacity.apply((placement,), job.request.cpu, job.request.memory, -1)
         done.append(placement)
     if len(done) < needed:

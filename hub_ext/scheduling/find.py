@@ -60,10 +60,11 @@ class Finder:
         return int(equal[self._chance.randrange(len(equal))])
 
     def best_of(self, request: Request, nodes: list[int]) -> int | None:
-        """The best of a few nodes, or None."""
+        """The best of a few nodes, among equals the first by name; or None."""
         eligible = [n for n in nodes if request.eligible[n]]
         if not eligible:
             return None
         numbers = np.array(eligible)
-        place = self.pick(self.policy.scores(self.capacity, request, numbers))
-        return None if place is None else eligible[place]
+        scores = self.policy.scores(self.capacity, request, numbers)
+        place = int(np.argmin(scores))
+        return None if scores[place] == NEVER else eligible[place]

@@ -8,7 +8,7 @@ from hub_ext.scheduling.accounts import Account, Vector
 from hub_ext.scheduling.model import Session, TaskPlacement
 from hub_ext.scheduling.request import Request
 
-Rank = tuple[int, int, float, int, str]
+Rank = tuple[int, float, int, str]
 
 
 class Job:
@@ -51,12 +51,5 @@ def held_by(placements: Iterable[TaskPlacement], session: Session) -> Vector:
 
 
 def rank(session: Session) -> Rank:
-    """Order inside a project: priority, gangs below their minimum first, age (KAI)."""
-    below = len(session.placements) < first_tasks(session)
-    return (
-        -session.priority,
-        0 if below else 1,
-        session.submitted_at,
-        session.order,
-        session.id,
-    )
+    """Order inside a project: priority, then age (KAI)."""
+    return (-session.priority, session.submitted_at, session.order, session.id)

@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 
 from hub_ext.scheduling.accounts import UNBOUNDED, UNITS, Account
-from hub_ext.scheduling.jobs import Job
+from hub_ext.scheduling.jobs import Job, first_tasks
 
 _NO_SHARE_PENALTY = 1000
 _NOTHING = (0, 0, 0)
@@ -189,8 +189,9 @@ class JobQueue:
 
 def _reversed(job: Job) -> tuple[object, ...]:
     """Victims inside a project: lowest priority, surplus gangs, youngest first."""
-    priority, below, submitted_at, order, name = job.rank
-    return (-priority, -below, -submitted_at, -order, _Descending(name))
+    priority, submitted_at, order, name = job.rank
+    whole = len(job.session.placements) <= first_tasks(job.session)
+    return (-priority, whole, -submitted_at, -order, _Descending(name))
 
 
 class _Descending:

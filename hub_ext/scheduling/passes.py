@@ -11,6 +11,7 @@ from hub_ext.scheduling.estimate import estimates
 from hub_ext.scheduling.jobs import Job
 from hub_ext.scheduling.model import (
     Decisions,
+    Evict,
     Forecast,
     Resources,
     Session,
@@ -20,6 +21,7 @@ from hub_ext.scheduling.model import (
 )
 from hub_ext.scheduling.order import JobQueue
 from hub_ext.scheduling.reasons import Reasons, not_allowed_yet
+from hub_ext.scheduling.reclaim import VictimSearch
 from hub_ext.scheduling.request import Request
 from hub_ext.scheduling.state import State
 
@@ -34,7 +36,8 @@ def schedule(snapshot: Snapshot, policy: str = "fragmentation") -> Decisions:
     allowed = [j for j in state.pending if not_allowed_yet(j, snapshot.now) is None]
     keep_promises(state, allowed)
     allocate(state, [j for j in allowed if _undecided(state, j)])
-    return _decisions(state)
+    evictions = VictimSearch(state, allowed).run()
+    return _decisions(state, evictions)
 
 
 def dry_run(snapshot: Snapshot, session: Session, policy: str = "fragmentation") -> Forecast:
@@ -51,6 +54,12 @@ def dry_run(snapshot: Snapshot, session: Session, policy: str = "fragmentation")
 
 def keep_promises(state: State, allowed: list[Job]) -> None:
     """Give or keep the places that an earlier pass had freed for somebody."""
+    for job in state.ending:
+        places = job.session.reserved
+        if places and fits_exactly(state.soon, job, places):
+            state.accounts.request(job.account.name, job.amount)
+            state.occupy(state.soon, job.session, places)
+            state.hold(job, places)
     promised = sorted((j for j in allowed if j.session.reserved), key=lambda j: j.rank)
     for job in promised:
         places = job.session.reserved
@@ -97,7 +106,7 @@ def _undecided(state: State, job: Job) -> bool:
     return job.id not in state.starts and job.id not in state.reservations
 
 
-def _decisions(state: State) -> Decisions:
+def _decisions(state: State, evictions: list[Evict]) -> Decisions:
     waiting = [j for j in state.pending if j.id not in state.starts]
     ordered = in_queue_order(state, waiting)
     reasons = Reasons(state)
@@ -105,6 +114,7 @@ def _decisions(state: State) -> Decisions:
     times = estimates(state, [j for j in ordered if not_allowed_yet(j, now) is None])
     return Decisions(
         starts=tuple(Start(i, tuple(p)) for i, p in state.starts.items()),
+        evictions=tuple(evictions),
         waiting=tuple(
             Waiting(job.id, place, reasons.of(job), times.get(job.id))
             for place, job in enumerate(ordered, start=1)
