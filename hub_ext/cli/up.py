@@ -12,6 +12,7 @@ from typing import Any
 import click
 import docker
 import docker.errors
+import requests.exceptions
 
 from hub_ext.bootstrap import (
     admin_account,
@@ -241,9 +242,9 @@ def _prepare_docker(
     client = docker.from_env(timeout=60)
     try:
         made = network.ensure(client, settings.deployment_id)
-    except docker.errors.DockerException as error:
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
         raise BootstrapError(
-            f"The Docker engine failed: {error}.",
+            f"The network of the sessions could not be made; the Docker engine says: {error}.",
             "Check it with 'docker version' and 'docker info', and run this again.",
         ) from error
     finally:
