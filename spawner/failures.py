@@ -11,7 +11,7 @@ from jupyterhub.spawner import SpawnException
 from .engine import EngineError
 from .queue_wait import SessionEnded
 from .readiness import ServerExited
-from .service_client import RequestRefused, ServiceDenied, SessionConflict
+from .service_client import RequestRefused, ServiceDenied, SessionConflict, SessionGone
 
 
 def refusal(error: Exception) -> SpawnException:
@@ -25,6 +25,9 @@ def refusal(error: Exception) -> SpawnException:
         return SpawnException(str(error), reason=reason, status_code=409)
     if isinstance(error, SessionConflict):
         return SpawnException(str(error), reason="conflict", status_code=409)
+    if isinstance(error, SessionGone):
+        message = "The session is no longer in the queue."
+        return SpawnException(message, reason="session-gone", status_code=409)
     if isinstance(error, ServiceDenied):
         message = "The queue service does not accept this hub; please tell the administrators."
         return SpawnException(

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from jupyterhub import orm
 from jupyterhub.spawner import Spawner, SpawnException
 from jupyterhub.utils import maybe_future, url_escape_path, url_path_join
 from sqlalchemy import inspect
@@ -19,7 +20,7 @@ from traitlets import Integer, Unicode, default
 
 from .engine import EngineError
 from .failures import refusal, start_failure
-from .grant import Grant, Placement
+from .grant import Grant, Placement, SessionView
 from .launch_form import fetch_launch_form, launch_options_from_form
 from .progress import ProgressJournal, stage_event
 from .queue_wait import STILL_ENDING, QueueWait, ServerRequest, SessionEnded
@@ -70,6 +71,10 @@ class ApportionSpawnerMixin(Spawner):
         help="""Token of the hub service ``apportion-spawner``, which may use the spawner half of
         Apportion's REST interface. Never handed to a session.
         """,
+    ).tag(config=True)
+
+    service_name = Unicode(
+        "apportion", help="Name of Apportion's service in the hub, which starts granted sessions."
     ).tag(config=True)
 
     max_concurrent_starts = Integer(
@@ -187,6 +192,8 @@ class ApportionSpawnerMixin(Spawner):
             self._tell(0, STILL_ENDING, "PENDING")
             await asyncio.wait([earlier])
         user, server_name = self.server_key
+        if self._asked_by_service():
+            await self._join_only(user, server_name)
         request = ServerRequest(user, server_name, self.display_name, self.launch_options)
         self._wait = QueueWait(self.service, request, self.journal.publish)
         session = await self._wait.granted()
@@ -194,12 +201,27 @@ class ApportionSpawnerMixin(Spawner):
         assert grant is not None
         self.placement = Placement(**grant.model_dump(include=set(Placement.model_fields)))
 
+    def _asked_by_service(self) -> bool:
+        requester = getattr(self.handler, "current_user", None)
+        return isinstance(requester, orm.Service) and requester.name == self.service_name
+
+    async def _join_only(self, user: str, server_name: str) -> None:
+        """A start that the service asks for joins the session it is for, or is refused.
+
+        Queueing a new one would raise a ghost when the user has cancelled in between.
+        """
+        session = SessionView.model_validate(await self.service.lookup(user, server_name))
+        if session.ended or session.status == "TERMINATING":
+            raise SessionEnded(session)
+
     async def _wait_for_turn(self) -> None:
         def tell(ahead: int) -> None:
             others = "1 other is" if ahead == 1 else f"{ahead} others are"
             self._tell(20, f"Slice granted{self._where()}; {others} starting first.", "SCHEDULED")
 
-        await self.start_throttle.acquire(tell)
+        assert self._wait is not None
+        async with self._wait.attached():
+            await self.start_throttle.acquire(tell)
         self._holds_start_slot = True
 
     # Start

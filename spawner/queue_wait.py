@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from .progress import queue_event, stage_event
 from .service_client import (
     LONGEST_WAIT_S,
     ServiceClient,
+    ServiceError,
     ServiceUnavailable,
     SessionConflict,
     SessionGone,
@@ -75,6 +77,25 @@ class QueueWait:
             self._publish(queue_event(session))
             session = await self._next(session)
         return session
+
+    @contextlib.asynccontextmanager
+    async def attached(self) -> AsyncIterator[None]:
+        """Keep a wait open, by which the service knows that a spawner has the session in hand."""
+        staying = asyncio.ensure_future(self._stay())
+        try:
+            yield
+        finally:
+            staying.cancel()
+
+    async def _stay(self) -> None:
+        since = 0
+        while True:
+            try:
+                since = (await self._client.wait(self.session_id, since, LONGEST_WAIT_S)).version
+            except ServiceUnavailable:
+                await asyncio.sleep(LONGEST_RETRY_S)
+            except ServiceError:
+                return
 
     async def give_up(self, outcome: str, message: str) -> None:
         """End what was asked for, also when the answer had not arrived yet."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from imaginary_spawner import ImaginarySpawner, eventually
+from jupyterhub import orm
 from jupyterhub.spawner import SpawnException
 from queue_service import QueueService
 
@@ -265,6 +267,53 @@ async def test_starts_beyond_the_limit_wait_their_turn_and_say_so(make_spawner: 
     await eventually(lambda: first.launches)
     first.mark_server_ready()
     await starting
+    await waiting
+
+
+def asked_by(spawner: ImaginarySpawner, name: str) -> None:
+    spawner.handler = SimpleNamespace(current_user=orm.Service(name=name))
+
+
+async def test_a_start_asked_for_by_the_service_joins_its_session(
+    make_spawner: Make, queue: QueueService
+) -> None:
+    queue.add("ann", "", {})
+    spawner = make_spawner()
+    asked_by(spawner, "apportion")
+    await start(spawner)
+
+    assert len(queue.sessions) == 1
+
+
+async def test_a_start_asked_for_by_the_service_after_a_cancel_raises_no_ghost(
+    make_spawner: Make, queue: QueueService
+) -> None:
+    spawner = make_spawner()
+    asked_by(spawner, "apportion")
+
+    with pytest.raises(SpawnException, match="no longer in the queue"):
+        await spawner.run_pre_spawn_hook()
+    assert queue.sessions == {}
+
+
+async def test_a_start_asked_for_by_another_service_queues_like_a_users(
+    make_spawner: Make, queue: QueueService
+) -> None:
+    spawner = make_spawner()
+    asked_by(spawner, "course-tool")
+    await start(spawner)
+
+    assert len(queue.sessions) == 1
+
+
+async def test_who_waits_for_a_turn_stays_attached_to_the_session(
+    make_spawner: Make, queue: QueueService
+) -> None:
+    first = make_spawner("ann", max_concurrent_starts=1)
+    await first.run_pre_spawn_hook()
+    waiting = asyncio.create_task(make_spawner("bob", max_concurrent_starts=1).run_pre_spawn_hook())
+    await eventually(lambda: any("/wait" in path for path, _ in queue.calls))
+    await first.run_post_stop_hook()
     await waiting
 
 
