@@ -18,7 +18,7 @@ def refusal(error: Exception) -> SpawnException:
     """The service's no, or the end of the session while it waited."""
     if isinstance(error, RequestRefused):
         return SpawnException(
-            error.for_user(), reason=f"refused-{error.code}", status_code=error.status_code
+            error.message, reason=f"refused-{error.code}", status_code=error.status_code
         )
     if isinstance(error, SessionEnded):
         reason = f"session-{error.session.status.lower()}"

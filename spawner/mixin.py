@@ -163,6 +163,16 @@ class ApportionSpawnerMixin(Spawner):
     def server_key(self) -> ServerKey:
         return (self.user.name, self.name)
 
+    def options_from_query(self, query_data: dict[str, list[str]]) -> Any:
+        """Options in the address. Reloading a refused form is no request.
+
+        The hub leaves its ``_xsrf`` in that page's address, takes it for an option on reload, and
+        would start a server that nobody asked for; an error here shows the form instead.
+        """
+        if set(query_data) <= {"_xsrf"}:
+            raise SpawnException("Please start it from this form.", reason="reloaded-form")
+        return self.options_from_form(query_data)
+
     # Ask and wait
 
     async def run_pre_spawn_hook(self) -> None:

@@ -59,10 +59,6 @@ class RequestRefused(ServiceError):
         self.message = message
         self.field = field
 
-    def for_user(self) -> str:
-        """The message, naming the field if the service named one."""
-        return f"{self.field}: {self.message}" if self.field else self.message
-
 
 class ServiceClient:
     """Asynchronous client of the spawner half of the service's REST interface."""

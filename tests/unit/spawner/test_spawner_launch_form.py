@@ -64,11 +64,16 @@ async def test_a_refused_form_comes_back_with_the_services_words(
 
     with pytest.raises(SpawnException) as refused:
         await launch_options_from_form({"fgpu": ["0.35"]}, spawner=make_spawner())
-    assert refused.value.message == f"fgpu: {message}"
+    assert refused.value.message == message
 
 
 async def test_options_in_the_address_need_no_service() -> None:
     assert await launch_options_from_form({"fgpu": ["0.5"]}) == {"fgpu": "0.5"}
+
+
+async def test_reloading_a_refused_form_starts_nothing(make_spawner: Make) -> None:
+    with pytest.raises(SpawnException, match="from this form"):
+        make_spawner().options_from_query({"_xsrf": ["token"]})
 
 
 async def test_a_form_sent_while_the_service_restarts_is_checked_later(

@@ -189,14 +189,14 @@ async def test_a_session_cancelled_while_it_starts_is_not_started(
     assert spawner.launches == []
 
 
-async def test_a_refusal_names_the_field_and_counts_as_no_failure_of_the_hub(
+async def test_a_refusal_is_the_services_words_and_counts_as_no_failure_of_the_hub(
     make_spawner: Make, queue: QueueService
 ) -> None:
     queue.refuse_next = (422, {"code": "over_limit", "message": "Too much.", "field": "fgpu"})
 
     with pytest.raises(SpawnException) as refused:
         await make_spawner().run_pre_spawn_hook()
-    assert refused.value.message == "fgpu: Too much."
+    assert refused.value.message == "Too much."
     assert refused.value.status_code == 422
 
 
