@@ -92,6 +92,7 @@ class SessionStore:
             status=Status.PENDING,
             submitted_at=now,
             changed_at=now,
+            slices=[],
             reason_code="new",
             reason_message="Just submitted; the scheduler has not looked at it yet.",
             **{field: getattr(new, field) for field in NewSession.__dataclass_fields__},
