@@ -45,15 +45,15 @@ class Terminal:
     def warn(self, title: str, message: str) -> None:
         """A yellow box that is not overlooked."""
         self.record(f"{title}: {message}")
-        self.console.print(
-            Panel(escape(message), title=escape(title), border_style="bold yellow", expand=False)
-        )
+        self._box(message, title, "bold yellow")
 
     def secret(self, title: str, lines: list[str]) -> None:
         """A box with what must not go to any log."""
-        self.console.print(
-            Panel(escape("\n".join(lines)), title=escape(title), border_style="green", expand=False)
-        )
+        self._box("\n".join(lines), title, "green")
+
+    def _box(self, text: str, title: str, style: str) -> None:
+        box = Panel(escape(text), title=escape(title), border_style=style, expand=False)
+        self.console.print(box, soft_wrap=False)
 
     def error(self, error: BootstrapError) -> None:
         """What went wrong and how to go on."""

@@ -218,9 +218,9 @@ def _prepare_engine(options: UpOptions, terminal: Terminal) -> str:
 def _prepare_processes(terminal: Terminal) -> None:
     terminal.warn(
         "NO ISOLATION: trial only",
-        "There is no Docker engine in use. Sessions run as processes of your own account:\n"
-        "every user can read and change your files and every other session, and limits of\n"
-        "memory, CPU and GPU are not enforced. Do not let others in. Install Docker for real use.",
+        "Sessions run as processes of your own account: every user can read and change your files"
+        " and every other session, and limits of memory, CPU and GPU are not enforced.\n"
+        "Let nobody else in. Install Docker for real use.",
     )
     if Path(sys.prefix) == PROJECT / ".venv":
         try:
