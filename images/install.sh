@@ -32,6 +32,10 @@ else
     fi
 fi
 
+if [ -x "$recipe/after-install.sh" ]; then
+    "$recipe/after-install.sh"
+fi
+
 mkdir -p "$target"
 # The libraries' own test suites are a tenth of the image.
 find "$target" -type d -name tests -path '*/site-packages/*' \

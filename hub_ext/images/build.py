@@ -241,13 +241,13 @@ class _Build:
 
 def _os_identity(directory: Path, from_image: str) -> tuple[str, str]:
     """Reference and content hash of the distribution's base."""
-    facts = [from_image]
+    facts = [from_image, debootstrap.EDITION]
     if from_image:
         tag = "from-" + hashlib.sha256(from_image.encode()).hexdigest()[:8]
     else:
         distribution = debootstrap.this_distribution()
         tag = f"{distribution.family}-{distribution.suite}"
-    facts += [tag, Path(debootstrap.__file__).read_text(encoding="utf-8")]
+    facts.append(tag)
     for name, path in sorted(files_below(directory).items()):
         facts += [name, path.read_text(encoding="utf-8")]
     return f"{REPOSITORY}/os:{tag}", hashlib.sha256("\0".join(facts).encode()).hexdigest()

@@ -22,6 +22,9 @@ from hub_ext.images.site import proxies
 
 Say = Callable[[str], None]
 
+EDITION = "1"
+"""Raise it when this module makes another file system of the same packages."""
+
 _OTHER_WAY = "or name an image of a registry to build on: --from debian:12-slim"
 _LEFT_OUT = (
     *("./dev/*", "./proc/*", "./sys/*", "./run/*", "./tmp/*", "./debootstrap"),
@@ -43,7 +46,7 @@ def this_distribution() -> Distribution:
     )
     if found is None:
         raise ImageBuildError(
-            "The base is made from this machine's own packages, and it is neither Debian nor Ubuntu.",
+            "Bases are made from this machine's own packages; it is neither Debian nor Ubuntu.",
             "Name a Debian or Ubuntu image to build on: "
             "apportion image build --from debian:12-slim",
         )

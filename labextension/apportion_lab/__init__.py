@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,4 +27,9 @@ async def _start_jupyter_server_extension(app: ServerApp) -> None:
     """Called by jupyter_server once its event loop runs and its port is bound."""
     from apportion_lab.readiness import report_ready
 
-    await report_ready(app.log)
+    try:
+        await report_ready(app.log)
+    finally:
+        singleuser = sys.modules.get("apportion_lab.singleuser")
+        if singleuser is not None:
+            singleuser.settled()
