@@ -13,6 +13,8 @@
   const LIVE = ["PENDING", "SCHEDULED", "PREPARING", "STARTING", "RUNNING"];
   const POLL_MS = 2000;
   const REQUEST_AGAIN_MS = 10000;
+  const SILENCE_MS = 4000;
+  let streams = true;
   let over = false;
   let requestedAt = 0;
   let lastLine = "";
@@ -71,7 +73,14 @@
 
   function follow() {
     const source = new EventSource(progressUrl);
+    /* A proxy that holds events back looks like a silent stream: then ask instead. */
+    const silent = setTimeout(() => {
+      source.close();
+      streams = false;
+      poll();
+    }, SILENCE_MS);
     source.onmessage = (message) => {
+      clearTimeout(silent);
       const event = JSON.parse(message.data);
       if (over) {
         source.close();
@@ -87,6 +96,7 @@
     };
     source.onerror = () => {
       if (source.readyState !== EventSource.CLOSED) return;
+      clearTimeout(silent);
       if (!over) setTimeout(poll, POLL_MS / 2);
     };
   }
@@ -106,8 +116,10 @@
       show({ message: "The hub is restarting; your place is kept." });
     } else if (answer.ready) {
       return window.location.reload();
-    } else if (answer.pending === "spawn") {
+    } else if (answer.pending === "spawn" && streams) {
       return follow();
+    } else if (answer.pending === "spawn") {
+      show(answer);
     } else if (!answer.pending) {
       const queue = answer.queue;
       if (!queue || !LIVE.includes(queue.status)) {

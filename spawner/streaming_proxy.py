@@ -1,0 +1,127 @@
+"""The Python configurable-http-proxy, passing responses on as they come.
+
+configurable-http-proxy 0.4 of PyPI collects a whole response before it sends the first byte, gives
+up after 20 seconds, and has at most ten requests under way. An event stream (the hub's pending
+page, live tables) therefore never shows anything and ten of them stop the site; a download beyond
+100 MB fails. Here each response is streamed with back pressure, for as long as it lasts.
+
+Run as ``python -m spawner.streaming_proxy`` with configurable-http-proxy's own options.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from configurable_http_proxy import cli, configproxy  # type: ignore[import-untyped]
+from configurable_http_proxy.handlers import ProxyHandler  # type: ignore[import-untyped]
+from tornado.httputil import HTTPHeaders
+from tornado.iostream import StreamClosedError
+from yarl import URL
+
+#: RFC 9110, 7.6.1: for one connection only, never passed on
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+_session: aiohttp.ClientSession | None = None
+
+
+class StreamingProxyHandler(ProxyHandler):
+    """ProxyHandler whose HTTP requests are streamed; its websockets are streamed already."""
+
+    _streaming: asyncio.Task[None] | None = None
+
+    async def call_proxy(self, path: str | None = None) -> None:
+        """Forward the request; the target is let go as soon as the client is."""
+        url = await self.get_target_url(path)
+        if url is None:
+            return
+        self._streaming = asyncio.ensure_future(self._forward(url))
+        try:
+            await self._streaming
+        except asyncio.CancelledError:
+            if not self._streaming.cancelled():
+                raise
+
+    def on_connection_close(self) -> None:
+        """The client has gone: nobody reads the rest."""
+        if self._streaming is not None:
+            self._streaming.cancel()
+        super().on_connection_close()
+
+    async def _forward(self, url: str) -> None:
+        asked = self._get_proxy_request(url)
+        try:
+            response = await _client().request(
+                asked.method,
+                URL(url, encoded=True),
+                headers=_request_headers(asked.headers),
+                data=self.request.body or None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_read=self.proxy.proxy_timeout),
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            await self.handle_proxy_error(503, error)
+            return
+        async with response:
+            await self._answer(response)
+
+    async def _answer(self, response: aiohttp.ClientResponse) -> None:
+        self._headers = HTTPHeaders()
+        self.set_status(response.status, response.reason)
+        for name, value in response.headers.items():
+            if name.lower() not in HOP_BY_HOP:
+                self.add_header(name, value)
+        try:
+            async for chunk in response.content.iter_any():
+                self.write(chunk)
+                await self.flush()
+            if not self._finished:
+                self.finish()
+        except StreamClosedError:
+            return
+        except aiohttp.ClientError as error:
+            # the head is sent: cutting the connection is all that tells the client
+            self.proxy.log.error(f"{self.request.method} {self.request.path} broke off: {error}")
+            self.request.connection.stream.close()
+
+
+def _client() -> aiohttp.ClientSession:
+    """One pool of connections; cookies and encodings are the client's and the target's affair."""
+    global _session
+    if _session is None:
+        _session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
+        )
+    return _session
+
+
+def _request_headers(headers: Any) -> list[tuple[str, str]]:
+    """The client's headers without those of its connection; the length is the body's own."""
+    dropped = HOP_BY_HOP | {"content-length"}
+    return [(name, value) for name, value in headers.items() if name.lower() not in dropped]
+
+
+def main() -> None:
+    """Run configurable-http-proxy with the streaming handler in place of its own."""
+    configproxy.ProxyHandler = StreamingProxyHandler
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

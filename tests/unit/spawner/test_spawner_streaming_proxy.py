@@ -1,0 +1,158 @@
+"""The proxy passes on what comes, when it comes, for as long as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+from configurable_http_proxy import configproxy
+from imaginary_spawner import eventually
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from spawner import streaming_proxy
+
+
+@dataclass
+class Target:
+    """A server behind the proxy; ``streams`` are its open event streams."""
+
+    streams: list[asyncio.Event] = field(default_factory=list)
+    left: int = 0
+
+
+class Events(RequestHandler):
+    async def get(self) -> None:
+        target: Target = self.settings["target"]
+        end = asyncio.Event()
+        target.streams.append(end)
+        self.set_header("Content-Type", "text/event-stream")
+        self.write("data: first\n\n")
+        await self.flush()
+        await end.wait()
+
+    def on_connection_close(self) -> None:
+        self.settings["target"].left += 1
+        for end in self.settings["target"].streams:
+            end.set()
+
+
+class Echo(RequestHandler):
+    def post(self) -> None:
+        self.set_status(201)
+        self.set_header("Set-Cookie", "a=1")
+        self.add_header("Set-Cookie", "b=2")
+        self.write(self.request.body + self.request.headers.get("X-Asked", "").encode())
+
+    def head(self) -> None:
+        self.set_header("Content-Length", "1234")
+
+    def delete(self) -> None:
+        self.set_status(204)
+
+    def get(self) -> None:
+        self.redirect("/echo/elsewhere?a=b%2Fc")
+
+
+def serve(application: Application) -> tuple[HTTPServer, int]:
+    (listener,) = bind_sockets(0, "127.0.0.1")
+    server = HTTPServer(application)
+    server.add_socket(listener)
+    return server, int(listener.getsockname()[1])
+
+
+@pytest.fixture
+async def target() -> Target:
+    return Target()
+
+
+@pytest.fixture
+async def proxy_url(target: Target, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    monkeypatch.setattr(configproxy, "ProxyHandler", streaming_proxy.StreamingProxyHandler)
+    monkeypatch.setattr(streaming_proxy, "_session", None)
+    routes = [("/events", Events), ("/echo.*", Echo)]
+    behind, port = serve(Application(routes, target=target))
+    proxy = configproxy.PythonProxy({"default_target": f"http://127.0.0.1:{port}"})
+    proxy.add_route("/dead", {"target": "http://127.0.0.1:1"})
+    front, front_port = serve(proxy.proxy_app)
+    yield f"http://127.0.0.1:{front_port}"
+    for end in target.streams:
+        end.set()
+    front.stop()
+    behind.stop()
+    await front.close_all_connections()
+    if streaming_proxy._session is not None:
+        await streaming_proxy._session.close()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def test_an_event_arrives_while_its_stream_is_still_open(
+    proxy_url: str, browser: aiohttp.ClientSession
+) -> None:
+    async with browser.get(f"{proxy_url}/events") as stream:
+        async with asyncio.timeout(5):
+            assert await stream.content.readline() == b"data: first\n"
+        assert stream.headers["Content-Type"] == "text/event-stream"
+
+
+async def test_many_open_streams_leave_room_for_others(
+    proxy_url: str, browser: aiohttp.ClientSession
+) -> None:
+    streams = [await browser.get(f"{proxy_url}/events") for _ in range(30)]
+    async with asyncio.timeout(5), browser.post(f"{proxy_url}/echo", data=b"x") as answer:
+        assert answer.status == 201
+    for stream in streams:
+        stream.close()
+
+
+async def test_a_tab_that_is_closed_closes_the_stream_behind(
+    proxy_url: str, browser: aiohttp.ClientSession, target: Target
+) -> None:
+    stream = await browser.get(f"{proxy_url}/events")
+    stream.close()
+
+    await eventually(lambda: target.left == 1)
+
+
+async def test_a_request_and_its_answer_pass_unchanged(
+    proxy_url: str, browser: aiohttp.ClientSession
+) -> None:
+    async with browser.post(
+        f"{proxy_url}/echo", data=b"body ", headers={"X-Asked": "header"}
+    ) as answer:
+        assert answer.status == 201
+        assert await answer.read() == b"body header"
+        assert answer.headers.getall("Set-Cookie") == ["a=1", "b=2"]
+
+
+async def test_a_redirect_is_the_browsers_affair(
+    proxy_url: str, browser: aiohttp.ClientSession
+) -> None:
+    async with browser.get(f"{proxy_url}/echo", allow_redirects=False) as answer:
+        assert answer.status == 302
+        assert answer.headers["Location"] == "/echo/elsewhere?a=b%2Fc"
+
+
+async def test_answers_without_a_body_have_none(
+    proxy_url: str, browser: aiohttp.ClientSession
+) -> None:
+    async with browser.head(f"{proxy_url}/echo") as answer:
+        assert (answer.status, answer.headers["Content-Length"]) == (200, "1234")
+    async with browser.delete(f"{proxy_url}/echo") as answer:
+        assert answer.status == 204
+
+
+async def test_a_target_that_is_away_is_a_503(
+    proxy_url: str, browser: aiohttp.ClientSession
+) -> None:
+    async with browser.get(f"{proxy_url}/dead/x") as answer:
+        assert answer.status == 503
