@@ -137,3 +137,9 @@ class Capacity:
         index = self.cluster.index[node]
         slices = tuple(Slice(index[column], milli) for column, milli in sorted(pieces))
         return TaskPlacement(self.cluster.nodes[node].name, slices)
+
+
+def numbers(capacity: Capacity, placements: Iterable[TaskPlacement]) -> set[int]:
+    """Row numbers of the nodes of some placements (lost nodes have none)."""
+    known = capacity.cluster.number
+    return {known[p.node] for p in placements if p.node in known}

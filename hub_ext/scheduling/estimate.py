@@ -13,8 +13,8 @@ import numpy as np
 
 from hub_ext.scheduling.accounts import may_hold
 from hub_ext.scheduling.jobs import Job, first_tasks
-from hub_ext.scheduling.model import GPU, Session, TaskPlacement
-from hub_ext.scheduling.placement.base import fitting, take_devices
+from hub_ext.scheduling.model import Session, TaskPlacement
+from hub_ext.scheduling.placement.base import fits_on, fitting, take_devices
 from hub_ext.scheduling.placement.pack import Pack
 from hub_ext.scheduling.request import Request
 from hub_ext.scheduling.state import State
@@ -105,29 +105,13 @@ class _Play:
                 return
 
     def _fits(self, request: Request, nodes: np.ndarray) -> bool:
-        return any(self._fits_on(request, int(n)) for n in nodes)
-
-    def _fits_on(self, request: Request, node: int) -> bool:
-        """The same as ``fitting`` for one node, without the cost of arrays."""
-        capacity = self.capacity
-        if not request.eligible[node]:
-            return False
-        if capacity.cpu[node] < request.cpu or capacity.memory[node] < request.memory:
-            return False
-        if request.gpu_less:
-            return True
-        if request.by_memory or (request.whole and request.part):
-            return bool(fitting(capacity, request, np.array([node]))[0])
-        row = capacity.free[node]
-        if request.whole:
-            return int((row >= GPU).sum()) >= request.whole
-        return bool(row.max() >= request.part)
+        return any(fits_on(self.capacity, request, int(n)) for n in nodes)
 
     def _start(self, job: Job, nodes: np.ndarray, time: float) -> bool:
         placements: list[TaskPlacement] = []
         request = job.request
         for _ in range(first_tasks(job.session)):
-            where = [int(n) for n in nodes if self._fits_on(request, int(n))]
+            where = [int(n) for n in nodes if fits_on(self.capacity, request, int(n))]
             if not where:
                 everywhere = np.flatnonzero(request.eligible)
                 where = [

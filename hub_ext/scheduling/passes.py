@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hub_ext.scheduling.accounts import may_hold
 from hub_ext.scheduling.allocate import fits_exactly, place
+from hub_ext.scheduling.backfill import Backfill
 from hub_ext.scheduling.check import check
 from hub_ext.scheduling.estimate import estimates
 from hub_ext.scheduling.jobs import Job
@@ -79,6 +80,7 @@ def allocate(state: State, jobs: list[Job]) -> None:
     Capacity only shrinks here, so a request that fits nowhere once is not tried again.
     """
     queue = JobQueue(jobs, state.cluster.totals)
+    backfill = Backfill(state)
     full: set[Request] = set()
     while queue:
         job = queue.pop()
@@ -86,20 +88,31 @@ def allocate(state: State, jobs: list[Job]) -> None:
             placements = place(state.finder, job, with_ending=True)
             if placements is not None:
                 state.start(job, placements)
+                backfill.note_start(placements, job)
                 continue
             if not job.request.by_memory and state.finder.best(job.request) is None:
                 full.add(job.request)
-        _await_release(state, job)
+        placements = backfill.place_beside(job)
+        if placements is not None:
+            state.start(job, placements)
+        elif not _await_release(state, job, backfill):
+            backfill.consider(job)
+    backfill.lift()
 
 
-def _await_release(state: State, job: Job) -> None:
+def _await_release(state: State, job: Job, backfill: Backfill) -> bool:
     """Keep a place for a session that fits once the sessions now ending have gone."""
-    if not state.ending:
-        return
-    nodes = sorted(state.freeing) if job.session.tasks == 1 else None
+    kept = backfill.reservation
+    if not state.ending or (kept is not None and job.session.tasks > 1):
+        return False
+    nodes: list[int] | None = None
+    if job.session.tasks == 1:
+        nodes = sorted(state.freeing - set(kept.full_rows if kept else ()))
     placements = place(state.later, job, with_ending=False, nodes=nodes)
-    if placements is not None:
-        state.hold(job, tuple(placements))
+    if placements is None:
+        return False
+    state.hold(job, tuple(placements))
+    return True
 
 
 def _undecided(state: State, job: Job) -> bool:

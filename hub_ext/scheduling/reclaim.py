@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from hub_ext.scheduling.accounts import over_quota
-from hub_ext.scheduling.cluster import Capacity
+from hub_ext.scheduling.cluster import Capacity, numbers
 from hub_ext.scheduling.jobs import Job, first_tasks
 from hub_ext.scheduling.minimum_runtime import is_protected
 from hub_ext.scheduling.model import GPU, Evict
@@ -21,7 +21,7 @@ from hub_ext.scheduling.placement.base import fitting
 from hub_ext.scheduling.reclaim_rules import is_fair, may_lose, may_reclaim
 from hub_ext.scheduling.request import Request
 from hub_ext.scheduling.state import State
-from hub_ext.scheduling.trial import Kind, Outcome, carry_out, numbers, try_out
+from hub_ext.scheduling.trial import Kind, Outcome, carry_out, try_out
 
 MOST_VICTIMS = 2000
 """Victims looked at for one claimant."""

@@ -12,7 +12,7 @@ from typing import Literal
 
 from hub_ext.scheduling.accounts import may_hold
 from hub_ext.scheduling.allocate import fits_exactly, place
-from hub_ext.scheduling.cluster import Capacity
+from hub_ext.scheduling.cluster import numbers
 from hub_ext.scheduling.jobs import Job
 from hub_ext.scheduling.model import Evict, Reason, TaskPlacement
 from hub_ext.scheduling.order import JobQueue
@@ -53,12 +53,6 @@ class _Journal:
             self._state.soon.set_row(node, row)  # type: ignore[arg-type]
         for job, placements, sign in self._booked:
             self._state.book(job, placements, -sign)
-
-
-def numbers(capacity: Capacity, placements: Iterable[TaskPlacement]) -> set[int]:
-    """Row numbers of the nodes of some placements (lost nodes have none)."""
-    known = capacity.cluster.number
-    return {known[p.node] for p in placements if p.node in known}
 
 
 def try_out(

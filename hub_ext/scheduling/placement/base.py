@@ -45,6 +45,22 @@ def fitting(capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarr
     return fits & (beside | (count > request.whole))
 
 
+def fits_on(capacity: Capacity, request: Request, node: int) -> bool:
+    """The same as ``fitting`` for one node, without the cost of arrays."""
+    if not request.eligible[node]:
+        return False
+    if capacity.cpu[node] < request.cpu or capacity.memory[node] < request.memory:
+        return False
+    if request.gpu_less:
+        return True
+    if request.by_memory or (request.whole and request.part):
+        return bool(fitting(capacity, request, np.array([node]))[0])
+    row = capacity.free[node]
+    if request.whole:
+        return int((row >= GPU).sum()) >= request.whole
+    return bool(row.max() >= request.part)
+
+
 def columns_for_part(capacity: Capacity, request: Request, node: int) -> np.ndarray:
     """Columns that may take the partial slice, leaving enough whole devices for the rest."""
     free = capacity.free[node]

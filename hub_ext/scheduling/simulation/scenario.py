@@ -184,6 +184,7 @@ def _session(fields: Fields, index: int, projects: set[str]) -> Session:
         min_available=minimum,
         priority=fields.integer("priority", 0),
         preemptible=fields.flag("preemptible", False),
+        submitted_at=NOW,
         order=fields.integer("submit_order", index),
         running_since=None if running_for is None else NOW - running_for,
     )
