@@ -59,6 +59,13 @@ class Launcher:
             self._asked[row.id] = time.time()
             self._background(self._start(row))
 
+    def handed_over(self, session_id: str) -> None:
+        """A spawner has the grant; asking the hub for a second start would only disturb it.
+
+        Should that spawner die, the start is asked for after a while all the same.
+        """
+        self._asked[session_id] = time.time()
+
     async def _start(self, row: SessionRow) -> None:
         try:
             await self._site.hub.start_server(row.user, row.server_name, row.name, row.options)

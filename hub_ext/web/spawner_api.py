@@ -32,7 +32,10 @@ class _SpawnerHandler(SpawnerApiHandler):
 
     def reply_session(self, row: SessionRow) -> None:
         """The session and, once there is one, its grant."""
-        self.reply(session_json(self.site, row) | {"grant": grant_json(self.site, row)})
+        grant = grant_json(self.site, row)
+        if grant is not None and row.status == Status.SCHEDULED:
+            self.parts.launcher.handed_over(row.id)
+        self.reply(session_json(self.site, row) | {"grant": grant})
 
 
 class RequestsHandler(_SpawnerHandler):
