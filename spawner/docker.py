@@ -155,6 +155,9 @@ class ApportionDockerSpawner(ApportionSpawnerMixin, DockerSpawner):
             return None
         self._engine_is_silent = False
         self.object_id = container["Id"]
+        if container["State"].get("Status") == "created" and self._launch is None:
+            # a hub was killed between create and start: nobody will start this one
+            return "the container was never started"
         end = _end_of(container["State"])
         if end is not None and self.stage == "running" and self._outcome is None:
             self._outcome = ("TERMINATED" if end == STOPPED_CLEANLY else "ERROR", end)

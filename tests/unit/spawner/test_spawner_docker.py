@@ -177,6 +177,22 @@ async def test_a_restarted_hub_finds_the_container_and_its_address(
     assert await found.get_url() == "http://172.30.0.2:8888/user/ann/"
 
 
+async def test_a_container_that_a_killed_hub_never_started_is_not_waited_for(
+    spawner: BareDockerSpawner, queue: QueueService
+) -> None:
+    await start(spawner)
+    spawner.engine.containers[NAME]["State"] = {"Status": "created", "Running": False}
+    found = BareDockerSpawner(user=SimpleNamespace(name="ann"), poll_interval=0)
+    found.engine = spawner.engine
+    found.load_state(
+        {**spawner.get_state(), "apportion": {**spawner.get_state()["apportion"], "running": False}}
+    )
+
+    assert await found.poll() == "the container was never started"
+    await found.run_post_stop_hook()
+    assert queue.outcomes() == [None]
+
+
 async def test_a_container_found_again_but_not_taken_over_is_left_alone(
     spawner: BareDockerSpawner,
 ) -> None:
