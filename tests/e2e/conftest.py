@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.e2e.lab import SHOTS, Lab, Person
 
-BASE = "scratch/lead:0"
+BASE = "apportion/base:0.1.0"
 _CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
