@@ -18,7 +18,7 @@ import docker.errors
 import requests.exceptions
 
 from hub_ext.images import debootstrap
-from hub_ext.images.catalogue import HIDDEN_LABEL
+from hub_ext.images.catalogue import HIDDEN_LABEL, PREFIX
 from hub_ext.images.failure import ImageBuildError, explain
 from hub_ext.images.installation import context_archive, install_packages, stage_reference
 from hub_ext.images.progress import BuildEvent, Report, ignore
@@ -34,6 +34,8 @@ from hub_ext.images.recipes import (
 )
 from hub_ext.images.site import SiteSettings, proxies, read_site
 
+FROM_LABEL = PREFIX + "from"
+DISTRIBUTION = "distribution"
 NEEDED_BYTES = 6 * 1024**3
 """Disk that a first build may need at its peak, with the downloads."""
 
@@ -75,10 +77,15 @@ def build_images(
     """Build the named images and their parents, or all; parents first.
 
     An image whose tag carries the hash of the same sources is skipped, unless ``force``.
-    ``from_image``: build on this image of a registry instead of debootstrap's. Blocks for
-    minutes the first time. Raises ImageBuildError; KeyboardInterrupt leaves finished parts.
+    ``from_image``: build on this image of a registry instead of debootstrap's; the choice is
+    kept for later builds until it is "distribution". Blocks for minutes the first time. Raises
+    ImageBuildError; KeyboardInterrupt leaves finished parts.
     """
     recipes = choose(load_recipes(directory), names)
+    with _explained():
+        from_image = from_image or _label(client, recipes[0].reference, FROM_LABEL) or DISTRIBUTION
+    if from_image == DISTRIBUTION:
+        from_image = ""
     site = site or read_site(os.environ, Path.home())
     work = _Build(client, site, from_image, force, may_install, report, steps=1 + 2 * len(recipes))
     with _one_at_a_time(), _explained():
@@ -202,13 +209,17 @@ class _Build:
     ) -> None:
         """The classic builder; an image that loses its tag to the new one is removed."""
         before = _image_id(self._client, recipe.reference)
+        # The parent may be hidden; labels are inherited.
+        labels = {HIDDEN_LABEL: "0", **recipe.labels, SOURCE_LABEL: source}
+        if not recipe.parent and self._from_image:
+            labels[FROM_LABEL] = self._from_image
         try:
             image, _ = self._client.images.build(
                 fileobj=context_archive(recipe),
                 custom_context=True,
                 tag=recipe.reference,
                 buildargs=arguments,
-                labels={**recipe.labels, SOURCE_LABEL: source},
+                labels=labels,
                 network_mode="host" if "FROM" in arguments else "none",
                 rm=True,
                 forcerm=True,

@@ -30,7 +30,7 @@ _KNOWN = (
         "then build again.",
     ),
     (
-        r"temporary failure in name resolution|name or service not known|nodename nor servname"
+        r"temporary failure in name resolution|name or service not known|no such host"
         r"|connection refused|network is unreachable|no route to host|timed out"
         r"|max retries exceeded|failed to establish a new connection|connection reset"
         r"|failed getting release file|couldn't download",

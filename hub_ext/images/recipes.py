@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub_ext import __version__
-from hub_ext.images.catalogue import IMAGE_LABEL, PREFIX
+from hub_ext.images.catalogue import HIDDEN_LABEL, IMAGE_LABEL, PREFIX
 from hub_ext.images.failure import ImageBuildError
 
 REPOSITORY = "apportion"
@@ -76,7 +76,7 @@ def _recipe(directory: Path, entry: Mapping[str, object]) -> Recipe:
         directory=directory / str(entry["directory"]),
         parent=_reference(parent) if parent else "",
         arguments={str(key): str(value) for key, value in arguments.items()},
-        labels={**labels, IMAGE_LABEL: "1"},
+        labels={**labels, IMAGE_LABEL: "1", HIDDEN_LABEL: "0"},  # the parent's is inherited
     )
 
 

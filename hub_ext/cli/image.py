@@ -1,0 +1,211 @@
+"""``apportion image``: build, list, pull and remove kernel images of the local Docker Engine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import click
+import docker.errors
+import requests.exceptions
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from hub_ext.bootstrap.failure import BootstrapError
+from hub_ext.cli.terminal import Terminal
+from hub_ext.images.build import build_images, connect
+from hub_ext.images.catalogue import CatalogueImage, list_images
+from hub_ext.images.failure import ImageBuildError
+from hub_ext.images.progress import BuildEvent
+from hub_ext.images.pull import pull_image
+
+_INTERRUPTED = 130  # as a shell reports SIGINT
+_MIB = 1024 * 1024
+
+
+@click.group()
+def image() -> None:
+    """Kernel images: what a session runs in."""
+
+
+@image.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--force", is_flag=True, help="Build again even if nothing has changed.")
+@click.option(
+    "--from",
+    "from_image",
+    default="",
+    metavar="IMAGE",
+    help="Build on a Debian or Ubuntu image of a registry instead of this machine's own packages "
+    "(debootstrap). Later builds stay with it; 'distribution' goes back.",
+)
+@click.option("--no-install", is_flag=True, help="Do not install debootstrap when it is missing.")
+def build(names: tuple[str, ...], force: bool, from_image: str, no_install: bool) -> None:
+    """Build the images under images/: all, or NAMEs such as data-science:sklearn-1.9."""
+    with _failures(), _build_display() as display:
+        built = build_images(
+            connect(),
+            names,
+            from_image=from_image,
+            force=force,
+            may_install=not no_install,
+            report=display.show,
+        )
+        for each in built:
+            how = f"built in {each.seconds:.0f} s" if each.built else "up to date"
+            display.say(f"{each.reference}: {how}")
+
+
+@image.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--all", "show_all", is_flag=True, help="Also images without Apportion's labels.")
+def list_(as_json: bool, show_all: bool) -> None:
+    """List the images that sessions can be started from."""
+    with _failures():
+        found = [entry for entry in list_images(connect()) if show_all or entry.labelled]
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
+        return
+    if not found:
+        click.echo("No images yet: apportion image build")
+        return
+    Console().print(_table(found))
+
+
+@image.command()
+@click.argument("reference")
+def pull(reference: str) -> None:
+    """Pull an image from its registry."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        click.echo(f"Pulling {reference}")
+    with _failures(), Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"Pulling {escape(reference)}", total=None)
+        for done, total in pull_image(connect(), reference):
+            bar.update(task, completed=done, total=total or None)
+    click.echo(f"Pulled {reference}")
+
+
+@image.command()
+@click.argument("references", nargs=-1, required=True, metavar="REFERENCE...")
+@click.option("--force", is_flag=True, help="Also if stopped containers use it.")
+def rm(references: tuple[str, ...], force: bool) -> None:
+    """Remove images from this machine."""
+    with _failures():
+        client = connect()
+        for reference in references:
+            try:
+                client.api.remove_image(reference, force=force)
+            except docker.errors.ImageNotFound:
+                raise ImageBuildError(
+                    f"There is no image {reference} here.", "apportion image list --all"
+                ) from None
+            except docker.errors.APIError as error:
+                if error.status_code != 409:
+                    raise
+                raise ImageBuildError(
+                    f"{reference} is in use: {error.explanation}",
+                    "End the sessions that run it; --force if only stopped containers use it.",
+                ) from error
+            click.echo(f"Removed {reference}")
+
+
+def _table(found: list[CatalogueImage]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("IMAGE", "TITLE", "VERSION", "FRAMEWORK", "APPS"):
+        table.add_column(title, overflow="fold")
+    table.add_column("SIZE", justify="right")
+    for entry in found:
+        apps = ", ".join(app.title for app in entry.apps)
+        size = f"{entry.size_bytes / _MIB:,.0f} MiB"
+        row = (entry.reference, entry.title, entry.version, entry.framework, apps, size)
+        table.add_row(*map(escape, row))
+    return table
+
+
+class _BuildDisplay:
+    """A bar over all steps on a terminal; one line for each step in a log."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console, self._progress = console, progress
+        self._task: TaskID | None = None
+
+    def show(self, event: BuildEvent) -> None:
+        """Report one event of a build."""
+        what = f"{event.image}: {event.message}"
+        if event.state == "done":
+            self.say(f"[{event.step}/{event.steps}] {what} ({event.seconds:.0f} s)")
+        elif event.state == "skipped":
+            self.say(f"[{event.step}/{event.steps}] {what}")
+        elif not event.detail and not self._console.is_terminal:
+            self.say(f"[{event.step}/{event.steps}] {what} ...")
+        if self._task is None:
+            self._task = self._progress.add_task("", total=event.steps, detail="")
+        self._progress.update(
+            self._task,
+            description=escape(what),
+            completed=event.step - (event.state == "running"),
+            detail=escape(event.detail),
+        )
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self._console.print(escape(line))
+
+
+@contextmanager
+def _build_display() -> Iterator[_BuildDisplay]:
+    console = Console(highlight=False, soft_wrap=True)
+    columns: tuple[Any, ...] = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[detail]}", table_column=_one_line()),
+    )
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
+        yield _BuildDisplay(console, progress)
+
+
+def _one_line() -> Any:
+    from rich.table import Column
+
+    return Column(no_wrap=True, overflow="ellipsis", ratio=1)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Say what went wrong and how to go on, and end with the right exit status."""
+    terminal = Terminal(Console(stderr=True, highlight=False, soft_wrap=True))
+    try:
+        yield
+    except ImageBuildError as error:
+        terminal.error(BootstrapError(error.message, error.way_out))
+        sys.exit(1)
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        terminal.error(BootstrapError(f"The Docker Engine refused: {error}", ""))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        terminal.error(
+            BootstrapError("Interrupted.", "Finished parts are kept: run the same command again.")
+        )
+        sys.exit(_INTERRUPTED)
+
+
+commands = [image]
