@@ -7,27 +7,26 @@ and its losses are fair (KAI 0.17, actions/common/solvers). The search is bounde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from hub_ext.scheduling.accounts import over_quota
-from hub_ext.scheduling.cluster import Capacity, numbers
-from hub_ext.scheduling.jobs import Job, first_tasks
+from hub_ext.scheduling.harvest import Harvest
+from hub_ext.scheduling.jobs import Job
 from hub_ext.scheduling.minimum_runtime import is_protected
-from hub_ext.scheduling.model import GPU, Evict
+from hub_ext.scheduling.model import Evict
 from hub_ext.scheduling.order import JobQueue
-from hub_ext.scheduling.placement.base import fitting
-from hub_ext.scheduling.reclaim_rules import is_fair, may_lose, may_reclaim
-from hub_ext.scheduling.request import Request
+from hub_ext.scheduling.reclaim_rules import Losses, is_fair, may_lose, may_reclaim
 from hub_ext.scheduling.state import State
 from hub_ext.scheduling.trial import Kind, Outcome, carry_out, try_out
 
-MOST_VICTIMS = 2000
+MOST_VICTIMS = 1000
 """Victims looked at for one claimant."""
-MOST_TRIALS = 200
+MOST_MOVED = 100
+"""Of these, victims that their projects may not lose but that might be moved."""
+MOST_TRIALS = 100
 """Plans tried out for one claimant."""
-MOST_TRIALS_IN_A_PASS = 4000
+MOST_TRIALS_IN_A_PASS = 400
+MOST_STEPS_IN_A_PASS = 10_000
 
 
 class VictimSearch:
@@ -36,7 +35,10 @@ class VictimSearch:
     def __init__(self, state: State, pending: Sequence[Job]) -> None:
         self._state = state
         self._pending = pending
-        self._tried = 0
+        self._waiting: dict[str, list[Job]] = {}
+        for job in pending:
+            self._waiting.setdefault(job.account.name, []).append(job)
+        self._tried = self._steps = 0
         self._victims: dict[str, list[Job]] = {}
         for job in state.running:
             if not job.fixed:
@@ -53,7 +55,7 @@ class VictimSearch:
         evictions: list[Evict] = []
         failed: set[tuple[object, ...]] = set()
         queue = JobQueue([j for j in self._pending if self._open(j)], state.cluster.totals)
-        while queue and self._tried < MOST_TRIALS_IN_A_PASS:
+        while queue and self._within_bounds():
             job = queue.pop()
             if not self._may(job, kind):
                 continue
@@ -67,6 +69,9 @@ class VictimSearch:
                 continue
             evictions += carry_out(state, outcome, kind)
         return evictions
+
+    def _within_bounds(self) -> bool:
+        return self._tried < MOST_TRIALS_IN_A_PASS and self._steps < MOST_STEPS_IN_A_PASS
 
     def _open(self, job: Job) -> bool:
         return job.id not in self._state.starts and job.id not in self._state.reservations
@@ -102,29 +107,32 @@ class VictimSearch:
         return found
 
     def _search(self, claimant: Job, kind: Kind) -> Outcome | None:
+        """The first plan that ends well, or None.
+
+        The first ``MOST_MOVED`` victims may also be such as their projects must not
+        lose (they may turn out to be only moved); after those only fair losses.
+        """
         state = self._state
-        candidates = self._candidates(claimant, kind)
-        if not _could_ever_fit(state, claimant, candidates):
-            return None
-        queue = JobQueue(candidates, state.cluster.totals, victims=True)
-        chosen: list[Job] = []
-        failed: set[frozenset[str]] = set()
-        fair: Callable[[Outcome], bool] = (
-            (lambda o: is_fair(claimant, o.lost)) if kind == "reclaim" else (lambda o: True)
-        )
+        queue = JobQueue(self._candidates(claimant, kind), state.cluster.totals, victims=True)
+        harvest = Harvest(state, claimant)
+        losses = Losses(claimant)
         trials = 0
-        while queue and len(chosen) < MOST_VICTIMS:
-            chosen.append(queue.pop())
-            for victims in _sets_by_node(state, claimant, chosen):
-                names = frozenset(v.id for v in victims)
-                if names in failed:
-                    continue
+        for step in range(MOST_VICTIMS):
+            if not queue or self._steps >= MOST_STEPS_IN_A_PASS:
+                return None
+            victim = queue.pop()
+            self._steps += 1
+            fair = kind == "preempt" or losses.take(victim)
+            if not fair and step >= MOST_MOVED:
+                continue
+            harvest.add(victim)
+            for victims in harvest.sets(last=not queue):
                 trials += 1
                 self._tried += 1
-                outcome = try_out(state, claimant, victims, self._line(claimant, victims))
-                if outcome is not None and fair(outcome):
+                line = self._line(claimant, victims)
+                outcome = try_out(state, claimant, victims, line)
+                if outcome is not None and (kind == "preempt" or is_fair(claimant, outcome.lost)):
                     return outcome
-                failed.add(names)
                 if trials >= MOST_TRIALS:
                     return None
         return None
@@ -133,84 +141,8 @@ class VictimSearch:
         """Pending sessions of the projects concerned, which take part in the order."""
         leaves = {v.account.name for v in victims} | {claimant.account.name}
         return [
-            j
-            for j in self._pending
-            if j.account.name in leaves and self._open(j) and j is not claimant
+            job
+            for name in leaves
+            for job in self._waiting.get(name, ())
+            if job is not claimant and self._open(job)
         ]
-
-
-def _could_ever_fit(state: State, claimant: Job, candidates: Sequence[Job]) -> bool:
-    """Whether the claimant would fit if every candidate were gone."""
-    if not candidates:
-        return False
-    empty = state.soon.copy()
-    for victim in candidates:
-        state.release(empty, victim.session, victim.session.placements)
-    nodes = np.flatnonzero(claimant.request.eligible)
-    if first_tasks(claimant.session) == 1:
-        return bool(fitting(empty, claimant.request, nodes).any())
-    room = sum(containers_on(empty, claimant.request, int(n)) for n in nodes)
-    return room >= first_tasks(claimant.session)
-
-
-def _sets_by_node(state: State, claimant: Job, chosen: Sequence[Job]) -> Iterator[list[Job]]:
-    """Victims grouped by node: those of the tightest node that will do, then of more nodes.
-
-    Only sets that make room on their nodes are worth a trial.
-    """
-    soon, request = state.soon, claimant.request
-    by_node: dict[int, list[Job]] = {}
-    for victim in chosen:
-        for node in numbers(soon, victim.session.placements):
-            by_node.setdefault(node, []).append(victim)
-    rows = {node: soon.row(node) for node in by_node}
-    for victim in chosen:
-        state.release(soon, victim.session, victim.session.placements)
-    room = {n: containers_on(soon, request, n) for n in by_node if request.eligible[n]}
-    tightness = {n: (_free(soon, n), i) for i, n in enumerate(by_node)}
-    for node, row in rows.items():
-        soon.set_row(node, row)
-    nodes = sorted((n for n, count in room.items() if count), key=lambda n: tightness[n])
-    needed = first_tasks(claimant.session)
-    if needed > 1:
-        others = np.array([n for n in np.flatnonzero(request.eligible) if n not in by_node])
-        needed -= sum(containers_on(soon, request, int(n)) for n in others)
-    width, step, reached = 0, 1, 0
-    while width < len(nodes) and (reached < needed or width == 0):
-        reached += room[nodes[width]]
-        width += 1
-    if reached < needed:
-        return
-    while True:
-        picked = set(nodes[:width])
-        yield [v for v in chosen if numbers(soon, v.session.placements) & picked]
-        if width >= len(nodes):
-            return
-        width, step = min(len(nodes), width + step), step * 2
-
-
-def _free(capacity: Capacity, node: int) -> tuple[int, int]:
-    return (int(np.maximum(capacity.free[node], 0).sum()), int(capacity.cpu[node]))
-
-
-def containers_on(capacity: Capacity, request: Request, node: int) -> int:
-    """How many containers of this request fit on a node."""
-    row, cpu, memory = capacity.row(node)
-    row = np.maximum(row, 0)
-    most = 1 << 30
-    if request.cpu:
-        most = min(most, max(0, cpu) // request.cpu)
-    if request.memory:
-        most = min(most, max(0, memory) // request.memory)
-    if request.gpu_less or most == 0:
-        return int(most)
-    part = request.part_on(np.array([node]))
-    full = int((row >= GPU).sum())
-    if not request.whole:
-        return int(min(most, (row // part).sum()))
-    if not request.by_memory and request.part == 0:
-        return int(min(most, full // request.whole))
-    beside = int(((row >= part) & (row < GPU)).sum())
-    count = min(full // request.whole, beside)
-    count += (full - count * request.whole) // (request.whole + 1)
-    return int(min(most, count))

@@ -92,6 +92,28 @@ def is_fair(claimant: Job, lost: Iterable[Job]) -> bool:
     return _stays_fair(claimant, left, touched, involved)
 
 
+class Losses:
+    """Which victims of a search their projects may lose, if all before them are lost."""
+
+    def __init__(self, claimant: Job) -> None:
+        self._claimant = claimant
+        self._left: Amounts = {}
+
+    def take(self, victim: Job) -> bool:
+        """Whether the victim may be lost; if so it is counted as lost."""
+        mine, other = where_they_part(self._claimant.account, victim.account)
+        holds = self._left.get(other.name, other.allocated)
+        if not _above(holds, other.allocatable) and not (
+            _above(holds, other.quota) and _within_quota(mine, self._claimant.amount)
+        ):
+            return False
+        for account in victim.account.path:
+            amounts = self._left.setdefault(account.name, list(account.allocated))
+            for r in (0, 1, 2):
+                amounts[r] -= victim.amount[r]
+        return True
+
+
 def _stays_fair(
     claimant: Job, left: Amounts, touched: dict[str, Account], involved: dict[str, set[int]]
 ) -> bool:

@@ -38,7 +38,7 @@ class Fields:
         """A string that is not empty."""
         value = self._value.get(field, default)
         if not isinstance(value, str) or not value:
-            raise self.wrong(field, "must be a name.")
+            raise self.wrong(field, "must be a name." if self.has(field) else "is missing.")
         return value
 
     def text_or_none(self, field: str) -> str | None:
@@ -54,7 +54,9 @@ class Fields:
             value = default
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.wrong(field, "must be a number." if self.has(field) else "is missing.")
-        if not math.isfinite(value) or (value < low and value != special):
+        if not math.isfinite(value):
+            raise self.wrong(field, f"must be a finite number, not {value}.")
+        if value < low and value != special:
             raise self.wrong(field, f"must be at least {low:g}, not {value:g}.")
         return float(value)
 
@@ -84,13 +86,11 @@ class Fields:
             raise self.wrong(field, f"must be one of {', '.join(allowed)}.")
         return str(value)
 
-    def objects(self, field: str, required: bool = True) -> list[Fields]:
+    def objects(self, field: str) -> list[Fields]:
         """A list of objects."""
         value = self._value.get(field)
-        if value is None and not required:
-            return []
         if not isinstance(value, list):
-            raise self.wrong(field, "must be a list.")
+            raise self.wrong(field, "must be a list." if self.has(field) else "is missing.")
         return [Fields(item, self.name_of(f"{field}[{i}]")) for i, item in enumerate(value)]
 
     def numbers_by_name(self, field: str) -> dict[str, float]:

@@ -160,7 +160,8 @@ def _session(fields: Fields, index: int, projects: set[str]) -> Session:
     project = fields.text("project")
     if project not in projects:
         raise fields.wrong("project", f"{project!r} is not a project.")
-    gpus = _milli(fields, "gpus", fields.number("gpus", 0.0))
+    other = any(fields.has(f) for f in ("gpu_memory_mib", "cpu_milli", "memory_mib"))
+    gpus = _milli(fields, "gpus", fields.number("gpus", 0.0 if other else None))
     memory = fields.integer("gpu_memory_mib", 0, low=0)
     if gpus and memory:
         raise fields.wrong("gpu_memory_mib", "and gpus exclude each other.")
