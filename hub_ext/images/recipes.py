@@ -19,7 +19,8 @@ SOURCE_LABEL = PREFIX + "source"
 _ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DIRECTORY = _ROOT / "images"
 LABEXTENSION = _ROOT / "labextension"
-_NOT_SOURCES = {"node_modules", "lib", "tests", "__pycache__", "dist", ".ipynb_checkpoints"}
+_WHEEL_PARTS = ("apportion_lab", "jupyter-config", "pyproject.toml", "hatch_build.py", "README.md")
+_NOT_SOURCES = {"__pycache__", ".ipynb_checkpoints"}
 
 
 @dataclass(frozen=True, slots=True)
