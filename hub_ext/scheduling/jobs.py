@@ -9,6 +9,7 @@ from hub_ext.scheduling.model import Session, TaskPlacement
 from hub_ext.scheduling.request import Request
 
 Rank = tuple[int, float, int, str]
+VictimRank = tuple[int, bool, float, int, "Descending"]
 
 
 class Job:
@@ -18,7 +19,17 @@ class Job:
     largest possible fraction) or holds (running). rank: its place inside its project.
     """
 
-    __slots__ = ("account", "amount", "each", "fixed", "id", "rank", "request", "session")
+    __slots__ = (
+        "account",
+        "amount",
+        "each",
+        "fixed",
+        "id",
+        "rank",
+        "request",
+        "session",
+        "victim_rank",
+    )
 
     def __init__(self, session: Session, account: Account, request: Request) -> None:
         self.session = session
@@ -33,6 +44,9 @@ class Job:
         if session.state == "running":
             self.amount = held_by(session.placements, session)
         self.rank: Rank = rank(session)
+        self.victim_rank: VictimRank | None = None
+        if session.state == "running" and session.preemptible:
+            self.victim_rank = victim_rank(session)
 
 
 def first_tasks(session: Session) -> int:
@@ -53,3 +67,33 @@ def held_by(placements: Iterable[TaskPlacement], session: Session) -> Vector:
 def rank(session: Session) -> Rank:
     """Order inside a project: priority, then age (KAI)."""
     return (-session.priority, session.submitted_at, session.order, session.id)
+
+
+def victim_rank(session: Session) -> VictimRank:
+    """Victims inside a project: lowest priority, surplus gangs, youngest first."""
+    whole = len(session.placements) <= first_tasks(session)
+    return (
+        session.priority,
+        whole,
+        -session.submitted_at,
+        -session.order,
+        Descending(session.id),
+    )
+
+
+class Descending:
+    """A string that sorts the other way round."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __lt__(self, other: Descending) -> bool:
+        return self.text > other.text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Descending) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)

@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 
 from hub_ext.scheduling.accounts import UNBOUNDED, UNITS, Account
-from hub_ext.scheduling.jobs import Job, first_tasks
+from hub_ext.scheduling.jobs import Job, Rank, VictimRank
 
 _NO_SHARE_PENALTY = 1000
 _NOTHING = (0, 0, 0)
@@ -67,7 +67,7 @@ class _Branch:
         self.account = account
         self.parent = parent
         self.branches: list[tuple[Key, int, _Branch]] = []
-        self.jobs: list[tuple[tuple[object, ...], Job]] = []
+        self.jobs: list[tuple[Rank | VictimRank | None, Job]] = []
         self.lost = [0, 0, 0]
 
     def empty(self) -> bool:
@@ -106,7 +106,7 @@ class JobQueue:
                 parent = self._inner(above, inner, children)
                 leaf = leaves[job.account.name] = _Branch(job.account, parent)
                 children.setdefault(id(parent), []).append(leaf)
-            leaf.jobs.append((_reversed(job) if self._victims else job.rank, job))
+            leaf.jobs.append((job.victim_rank if self._victims else job.rank, job))
         for leaf in leaves.values():
             heapq.heapify(leaf.jobs)
         self._link(self._top, children)
@@ -185,28 +185,3 @@ class JobQueue:
             else:
                 heapq.heapreplace(parent.branches, self._entry(here))
             here = parent
-
-
-def _reversed(job: Job) -> tuple[object, ...]:
-    """Victims inside a project: lowest priority, surplus gangs, youngest first."""
-    priority, submitted_at, order, name = job.rank
-    whole = len(job.session.placements) <= first_tasks(job.session)
-    return (-priority, whole, -submitted_at, -order, _Descending(name))
-
-
-class _Descending:
-    """A string that sorts the other way round."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __lt__(self, other: _Descending) -> bool:
-        return self.text > other.text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Descending) and self.text == other.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)

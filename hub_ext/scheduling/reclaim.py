@@ -25,8 +25,8 @@ MOST_MOVED = 100
 """Of these, victims that their projects may not lose but that might be moved."""
 MOST_TRIALS = 100
 """Plans tried out for one claimant."""
-MOST_TRIALS_IN_A_PASS = 400
-MOST_STEPS_IN_A_PASS = 10_000
+MOST_TRIALS_IN_A_PASS = 200
+MOST_STEPS_IN_A_PASS = 5_000
 
 
 class VictimSearch:
@@ -39,6 +39,10 @@ class VictimSearch:
         for job in pending:
             self._waiting.setdefault(job.account.name, []).append(job)
         self._tried = self._steps = 0
+        self._guarded = any(
+            p.reclaim_min_runtime_s is not None or p.preempt_min_runtime_s is not None
+            for p in state.snapshot.projects
+        )
         self._victims: dict[str, list[Job]] = {}
         for job in state.running:
             if not job.fixed:
@@ -89,6 +93,7 @@ class VictimSearch:
 
     def _candidates(self, claimant: Job, kind: Kind) -> list[Job]:
         state, now = self._state, self._state.snapshot.now
+        guarded = self._guarded
         gone = {job.id for job in state.evicted}
         found: list[Job] = []
         for name, victims in self._victims.items():
@@ -102,7 +107,7 @@ class VictimSearch:
                 for v in victims
                 if v.id not in gone
                 and (kind == "reclaim" or v.session.priority < claimant.session.priority)
-                and not is_protected(v, claimant.account, kind, now)
+                and not (guarded and is_protected(v, claimant.account, kind, now))
             ]
         return found
 

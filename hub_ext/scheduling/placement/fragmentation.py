@@ -27,6 +27,8 @@ from hub_ext.scheduling.request import Request
 SHORTAGE = 2.0
 GRAIN = 30.0
 """Differences of F below this many milli-GPU are ties; a random choice does better."""
+FULLEST = 1e-6
+"""Among devices on which F grows alike, the one with the least free goes first."""
 UNTOUCHED = 0.5
 """Where nothing is lost either way, a node in use goes before one that is wholly free."""
 
@@ -71,6 +73,7 @@ class Fragmentation:
     def __init__(self, types: Iterable[tuple[Demand, float]]) -> None:
         self._mix = RequestMix(types)
         self._before: dict[int, tuple[Capacity, np.ndarray, int]] = {}
+        self._devices: dict[tuple[int, Request], tuple[Capacity, np.ndarray, int]] = {}
 
     def scores(self, capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarray:
         """Growth of F on the best device, in grains; NEVER where it does not fit."""
@@ -79,7 +82,7 @@ class Fragmentation:
         if not fits.any():
             return result
         chosen = nodes[fits]
-        growth = self._after(capacity, request, chosen).min(axis=1) - self._now(capacity, chosen)
+        growth = self._best(capacity, request, chosen) - self._now(capacity, chosen)
         score = np.round(growth / GRAIN)
         devices = capacity.cluster.devices_per_node[chosen]
         if request.gpu_less:
@@ -92,9 +95,27 @@ class Fragmentation:
 
     def device(self, capacity: Capacity, request: Request, node: int) -> int:
         """The device on which F grows least; among equals the fullest."""
+        known = self._devices.get((id(capacity), request))
+        if known is not None and known[0] is capacity and node not in capacity.changes[known[2] :]:
+            return int(known[1][node])
         columns = columns_for_part(capacity, request, node)
         after = self._after(capacity, request, np.array([node]))[0, columns]
-        return int(columns[np.lexsort((capacity.free[node, columns], np.round(after, 3)))[0]])
+        return int(columns[np.argmin(after + capacity.free[node, columns] * FULLEST)])
+
+    def _best(self, capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarray:
+        """F after placing the request on the best device, which is remembered."""
+        after = self._after(capacity, request, nodes)
+        if after.shape[1] == 1:
+            return after[:, 0]
+        columns = np.argmin(after + capacity.free[nodes] * FULLEST, axis=1)
+        known = self._devices.get((id(capacity), request))
+        changes = len(capacity.changes)
+        if known is None or known[0] is not capacity:
+            known = (capacity, np.zeros(len(capacity.cpu), dtype=np.int64), changes)
+        known[1][nodes] = columns
+        self._devices[(id(capacity), request)] = (capacity, known[1], changes)
+        best: np.ndarray = after[np.arange(len(nodes)), columns]
+        return best
 
     def _fragment(
         self, total: np.ndarray, tasks: np.ndarray, usable: np.ndarray, allowed: np.ndarray
