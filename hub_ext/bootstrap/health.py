@@ -32,10 +32,13 @@ class HealthCheck:
 
 
 def of_deployment(bind: str, port: int, service_port: int) -> list[HealthCheck]:
-    """What must answer before a user can come: the hub through its proxy, and the service."""
+    """What must answer before a user can come: the service, and the hub through its proxy.
+
+    The hub starts the service last, so asking in this order leaves no refusals in the logs.
+    """
     return [
-        HealthCheck("hub", reachable(bind), port, "/hub/health"),
         HealthCheck("service", "127.0.0.1", service_port, SERVICE_HEALTH),
+        HealthCheck("hub", reachable(bind), port, "/hub/health"),
     ]
 
 

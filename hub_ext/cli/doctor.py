@@ -31,7 +31,7 @@ COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(data: Path, db_url: str, as_json: bool) -> None:
     """Check the machine and a deployment; exit code 1 if something will not work."""
-    deployment = read_deployment(data.absolute(), db_url)
+    deployment = read_deployment(data.resolve(), db_url)
     findings = []
     console = Console(highlight=False, soft_wrap=True)
     for finding in examine(deployment):

@@ -120,8 +120,8 @@ def up(data: Path, config: Path, no_install: bool, no_image_build: bool, **value
     Sessions outlive it: a later 'up' on the same --data finds them again.
     """
     options = UpOptions(
-        data=data.absolute(),
-        config=config.absolute(),
+        data=data.resolve(),
+        config=config.resolve(),
         may_install=not no_install,
         build_images=not no_image_build,
         **values,
