@@ -19,7 +19,6 @@ SOURCE_LABEL = PREFIX + "source"
 _ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DIRECTORY = _ROOT / "images"
 LABEXTENSION = _ROOT / "labextension"
-_WHEEL_PARTS = ("apportion_lab", "jupyter-config", "pyproject.toml", "hatch_build.py", "README.md")
 _NOT_SOURCES = {"__pycache__", ".ipynb_checkpoints"}
 
 
@@ -127,8 +126,19 @@ def inputs(recipe: Recipe) -> dict[str, Path]:
     """Files of the installation, by their path below /build: recipe, script, extension."""
     found = {f"recipe/{name}": path for name, path in files_below(recipe.directory).items()}
     found["install.sh"] = recipe.directory.parent / "install.sh"
-    if not recipe.parent and LABEXTENSION.is_dir():
-        found |= {f"labextension/{name}": path for name, path in files_below(LABEXTENSION).items()}
+    if not recipe.parent:
+        found |= {f"labextension/{name}": path for name, path in _wheel_sources().items()}
+    return found
+
+
+def _wheel_sources() -> dict[str, Path]:
+    """What apportion-lab's wheel is made of; its TypeScript and node_modules are not read."""
+    found = {
+        name: LABEXTENSION / name for name in ("pyproject.toml", "hatch_build.py", "README.md")
+    }
+    for folder in ("apportion_lab", "jupyter-config"):
+        below = files_below(LABEXTENSION / folder)
+        found |= {f"{folder}/{name}": path for name, path in below.items()}
     return found
 
 
