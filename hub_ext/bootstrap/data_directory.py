@@ -16,11 +16,15 @@ LOCK_FILE = "up.lock"
 SMALLEST_FREE_MIB = 100
 """Under this the databases and logs of even a short session may not fit."""
 
+STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""What a disk does to a program that has started well."""
+
 
 def prepare(data: Path) -> None:
     """Make the directory and prove that it can be written. Raises BootstrapError."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.parent.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, exist_ok=True)  # the databases hold password hashes
         (data / "log").mkdir(exist_ok=True)
         probe = data / f".write-probe-{os.getpid()}"
         try:

@@ -15,7 +15,6 @@ import docker.errors
 import requests.exceptions
 
 from hub_ext.bootstrap import (
-    admin_account,
     data_directory,
     debian_packages,
     deployment_processes,
@@ -143,7 +142,7 @@ def up(data: Path, config: Path, no_install: bool, no_image_build: bool, **value
 
 def _unforeseen(data: Path, error: OSError | sqlite3.Error) -> BootstrapError:
     """An error of the machine that no step expected: mostly a disk that fills up meanwhile."""
-    if isinstance(error, OSError) and not error.filename:
+    if isinstance(error, OSError) and error.errno in data_directory.STORAGE_ERRORS:
         return data_directory.refusal(data, error)
     return BootstrapError(f"{error}.", "'./apportion doctor' looks for known causes.")
 
@@ -254,6 +253,9 @@ def _prepare_docker(
 
 
 def _ensure_admin(options: UpOptions, terminal: Terminal) -> None:
+    # Half a second of imports (JupyterHub's tables) that no other command needs.
+    from hub_ext.bootstrap import admin_account
+
     password = admin_account.ensure_admin(
         options.hub_database, options.admin, reset=options.reset_admin_password
     )
@@ -289,7 +291,7 @@ def _supervise(
 
 def _announce(options: UpOptions, terminal: Terminal) -> None:
     address = health.reachable(options.bind)
-    host = socket.getfqdn() if address != options.bind else options.bind
+    host = socket.gethostname() if address != options.bind else options.bind
     host = f"[{host}]" if ":" in host else host
     terminal.done(f"Apportion is running at http://{host}:{options.port}")
     if options.simulate_gpus:

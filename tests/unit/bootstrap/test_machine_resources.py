@@ -59,6 +59,12 @@ def test_data_directory_is_made_with_its_parents(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / "log").is_dir()
 
 
+def test_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
+    data_directory.prepare(tmp_path / "var")
+
+    assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
+
+
 def test_nothing_but_the_log_folder_is_left_by_the_probe(tmp_path: Path) -> None:
     data_directory.prepare(tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -109,6 +110,17 @@ def test_full_disk_is_refused(
     run: Callable[..., Result], small_disk: Callable[[str], Path]
 ) -> None:
     assert "disk is full" in run("--data", str(small_disk("size=64k") / "var")).output
+
+
+def test_disk_that_fills_up_later_is_called_full(
+    run: Callable[..., Result], free_port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "hub.log")
+
+    monkeypatch.setattr(up_module, "_prepare_engine", fill)
+
+    assert "disk is full" in run("--port", free_port).output
 
 
 def test_dead_engine_is_refused(run: Callable[..., Result], tmp_path: Path, free_port: str) -> None:
