@@ -13,17 +13,14 @@ import gc
 import importlib
 import importlib.util
 import os
-import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import urlsplit
 
-MLFLOW_TEMPLATE = Path(sys.prefix, "share", "apportion", "mlflow.db")
-_LOCAL_HOSTS = ("localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*")
+from apportion_lab import mlflow_home
 
 _COLLECTION = gc.get_threshold()
 _ready = asyncio.Event()
@@ -35,7 +32,7 @@ READY_LIMIT_S = 10.0
 def main() -> None:
     """Prepare the session's home and run the server until it ends."""
     prepare_home(Path.home())
-    os.environ.update(mlflow_access(os.environ))
+    os.environ.update(mlflow_home.server_access(os.environ))
     gc.set_threshold(1_000_000)  # collections during the imports would find nothing
     _server()()
 
@@ -46,51 +43,14 @@ def settled() -> None:
     _ready.set()
 
 
-def prepare_home(home: Path, template: Path = MLFLOW_TEMPLATE) -> None:
+def prepare_home(home: Path) -> None:
     """Folders of the session and an empty MLflow store; the home starts as an empty mount."""
     runtime = Path(os.environ.get("JUPYTER_RUNTIME_DIR") or home / ".local/share/jupyter/runtime")
     runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        _copy_once(template, home / "mlruns" / "mlflow.db")
+        mlflow_home.prepare_store(home / "mlruns" / "mlflow.db")
     except OSError as error:  # a full or read-only home must still open, to be cleared up
         print(f"Cannot prepare {home / 'mlruns'}: {error}", file=sys.stderr)
-    os.chdir(home)
-
-
-def _copy_once(source: Path, target: Path) -> None:
-    """Copy unless ``target`` is there: whole or not at all, and only one of several sessions."""
-    target.parent.mkdir(exist_ok=True)
-    if target.exists() or not source.exists():
-        return
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        scratch.write_bytes(source.read_bytes())
-        try:
-            os.link(scratch, target)
-        except FileExistsError:
-            return
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def mlflow_access(environ: Mapping[str, str]) -> dict[str, str]:
-    """Variables that let MLflow's server answer under the hub's address, once it is known.
-
-    MLflow refuses foreign Host and Origin headers. APPORTION_PUBLIC_URL is where browsers reach
-    the hub; without it any name is taken, since nobody comes here without the hub's login.
-    """
-    public = urlsplit(environ.get("APPORTION_PUBLIC_URL", ""))
-    if public.hostname:
-        host = f"[{public.hostname}]" if ":" in public.hostname else public.hostname
-        hosts = ",".join([*_LOCAL_HOSTS, host, f"{host}:*"])
-        origins = f"{public.scheme}://{public.netloc.rpartition('@')[2]}"
-    else:
-        hosts, origins = "*", "http://*,https://*"
-    wanted = {
-        "MLFLOW_SERVER_ALLOWED_HOSTS": hosts,
-        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": origins,
-    }
-    return {name: value for name, value in wanted.items() if name not in environ}
 
 
 def _server() -> Callable[[], None]:
@@ -101,6 +61,7 @@ def _server() -> Callable[[], None]:
             print(f"Starting the plain way: {error!r}", file=sys.stderr)
             for name in [name for name in sys.modules if name.startswith("jupyterhub.")]:
                 del sys.modules[name]
+    gc.set_threshold(*_COLLECTION)
     return importlib.import_module("jupyterhub.singleuser").main
 
 
