@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -9,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub_ext.bootstrap import debian_packages, docker_engine, log_files
+from hub_ext.bootstrap import debian_packages, docker_engine, log_files, processes
 from hub_ext.bootstrap.docker_engine import Engine, EngineState
 from hub_ext.bootstrap.failure import BootstrapError
 
 PACKAGES = ("docker.io", "iptables", "debootstrap")
+PID_FILE = Path("/var/run/docker.pid")
 SYSTEMD_RUNS = Path("/run/systemd/system")  # sd_booted(3)
 START_TIMEOUT_S = 60.0
 LOG_LINES = 12
@@ -72,6 +74,10 @@ def _start_by_hand(log: Path, say: Callable[[str], None]) -> StartedEngine:
             "The Docker engine (dockerd) is not installed.",
             "Install it (Debian, Ubuntu: apt-get install docker.io) and run this again.",
         )
+    if _starts_already():  # by the package's own start script, say
+        engine = docker_engine.wait_until_it_answers(START_TIMEOUT_S, _starts_already)
+        if engine.state is EngineState.ANSWERS:
+            return StartedEngine(engine, None)
     say(f"starting dockerd (log: {log})")
     log_files.rotate(log)
     offset = log.stat().st_size if log.exists() else 0
@@ -95,3 +101,22 @@ def _start_by_hand(log: Path, say: Callable[[str], None]) -> StartedEngine:
         f"dockerd was started but does not answer ({ended}). Its last words:\n{tail}",
         f"The whole log is {log}. Inside a container dockerd needs a privileged one.",
     )
+
+
+def _starts_already() -> bool:
+    """Whether the pid file's process is a dockerd at work.
+
+    A pid file whose number now belongs to another program is removed: dockerd, which
+    only looks whether the number is in use, would refuse to start.
+    """
+    try:
+        process = processes.find(int(PID_FILE.read_text()))
+    except (OSError, ValueError):
+        return False
+    if process is None or not process.is_alive():
+        return False
+    if "dockerd" in process.command():
+        return True
+    with contextlib.suppress(OSError):
+        PID_FILE.unlink()
+    return False

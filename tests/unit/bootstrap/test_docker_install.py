@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,13 +28,14 @@ class Handler(BaseHTTPRequestHandler):
     def address_string(self):
         return "local"
 socketserver.ThreadingUnixStreamServer("{socket}", Handler).serve_forever()
-'"""
+' dockerd"""
 
 
 @pytest.fixture(autouse=True)
 def no_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No systemd, and an engine's socket of our own. Returns the socket's path."""
     monkeypatch.setattr(docker_install, "SYSTEMD_RUNS", tmp_path / "no-systemd")
+    monkeypatch.setattr(docker_install, "PID_FILE", tmp_path / "docker.pid")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     return tmp_path / "docker.sock"
 
@@ -103,6 +105,33 @@ def test_running_engine_is_left_alone(
 
     assert again.process is None
     assert len([call for call in calls() if call.startswith("dockerd")]) == 1
+
+
+def test_engine_that_its_package_is_starting_is_waited_for(
+    programs: Callable[[str, str], Path],
+    calls: Callable[[], list[str]],
+    no_systemd: Path,
+    tmp_path: Path,
+    started: Callable[..., subprocess.Popen[str]],
+) -> None:
+    program = programs("dockerd", FAKE_DOCKERD.format(python=sys.executable, socket=no_systemd))
+    by_the_package = started(str(program))
+    (tmp_path / "docker.pid").write_text(str(by_the_package.pid))
+
+    engine = docker_install.start(tmp_path / "dockerd.log", lambda _: None)
+
+    assert engine.engine.state is EngineState.ANSWERS
+    assert engine.process is None
+    assert len([call for call in calls() if call.startswith("dockerd")]) == 1
+
+
+def test_pid_file_whose_number_another_program_has_is_removed(
+    engine: docker_install.StartedEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "docker.pid").write_text(str(os.getpid()))
+
+    assert not docker_install._starts_already()
+    assert not (tmp_path / "docker.pid").exists()
 
 
 def test_engine_that_dies_at_its_start_is_quoted(
