@@ -111,9 +111,8 @@ def test_higher_priority_preempts_inside_a_project_only() -> None:
         nodes=[node("gpu-1", 1)],
         projects=projects,
     )
-    across = replace(
-        inside, sessions=(inside.sessions[0], session("high", project="b", priority=2))
-    )
+    low = inside.sessions[0]
+    across = replace(inside, sessions=(low, session("high", project="b", priority=2)))
 
     assert evicted(schedule(inside)) == {"low"}
     assert evicted(schedule(across)) == set()
@@ -172,9 +171,8 @@ def test_the_limit_of_a_department_binds_its_courses() -> None:
     decisions = schedule(site)
 
     assert started(decisions) == {"a1"}
-    assert why(decisions, "b1").reason.message.startswith(
-        "Project department uses 1.0 of its limit"
-    )
+    message = why(decisions, "b1").reason.message
+    assert message.startswith("Project department uses 1.0 of its limit")
 
 
 def test_an_ending_session_still_counts_against_the_limit() -> None:
@@ -200,10 +198,12 @@ def test_the_head_of_the_line_is_not_delayed_by_those_who_pass_it() -> None:
     )
 
     decisions = schedule(site)
+    without = schedule(replace(site, sessions=site.sessions[:-1]))
 
     assert started(decisions) == {"short"}
-    assert why(decisions, "long").reason.code == "reserved"
     assert why(decisions, "head").estimate_s == 600.0
+    assert started(without) == set()
+    assert why(without, "long").reason.code == "reserved"
 
 
 def test_small_sessions_pass_at_first_but_do_not_starve_a_big_one() -> None:
