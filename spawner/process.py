@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,11 @@ class ApportionProcessSpawner(ApportionSpawnerMixin, SimpleLocalProcessSpawner):
         """,
     ).tag(config=True)
 
+    @default("cmd")
+    def _default_cmd(self) -> list[str]:
+        """Of the hub's own environment, whose commands need not be on the PATH."""
+        return [sys.executable, "-m", "jupyterhub.singleuser"]
+
     @default("public_bind_url")
     def _default_public_bind_url(self) -> str:
         return os.environ.get("APPORTION_BIND_URL", "")
@@ -95,6 +101,7 @@ class ApportionProcessSpawner(ApportionSpawnerMixin, SimpleLocalProcessSpawner):
         link_folders(Path(self.home_dir), grant)
         self._granted_env = dict(grant.env)
         ip, port = await super(ApportionSpawnerMixin, self).start()
+        self.save_state()  # with the process's id: a hub killed now must find it again
         return str(ip), int(port)
 
     _granted_env: dict[str, str] = {}
