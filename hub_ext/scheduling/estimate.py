@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from hub_ext.scheduling.accounts import may_hold
+from hub_ext.scheduling.backfill import Reservation
 from hub_ext.scheduling.jobs import Job, first_tasks
 from hub_ext.scheduling.model import Session, TaskPlacement
 from hub_ext.scheduling.placement.base import fits_on, fitting, take_devices
@@ -134,10 +135,20 @@ class _Play:
         return True
 
 
-def estimates(state: State, waiting: Iterable[Job]) -> dict[str, float]:
-    """Seconds from now by session id. ``waiting`` is in queue order."""
+def estimates(
+    state: State, waiting: Iterable[Job], head: Reservation | None = None
+) -> dict[str, float]:
+    """Seconds from now by session id. ``waiting`` is in queue order.
+
+    head: the reservation of the head of the line, which nobody takes from it here either.
+    """
     now = state.snapshot.now
-    ahead = [job for job in waiting if job.id not in state.reservations]
+    kept = None if head is None or head.begins == float("inf") else head
+    ahead = [
+        job
+        for job in waiting
+        if job.id not in state.reservations and (kept is None or job is not kept.job)
+    ]
     play = _Play(state, ahead)
     books = [(a, list(a.allocated), list(a.fixed)) for a in state.accounts.by_name.values()]
     gone = {job.id for job in state.evicted}
@@ -150,6 +161,11 @@ def estimates(state: State, waiting: Iterable[Job]) -> dict[str, float]:
         elif job.id in state.reservations:
             play.found[job.id] = ENDING_S
             play.expect(job, state.reservations[job.id], now + ENDING_S)
+    if kept is not None and kept.job.id not in play.found:
+        play.found[kept.job.id] = kept.begins - now
+        state.occupy(play.capacity, kept.job.session, kept.placements)
+        state.book(kept.job, kept.placements)
+        play.expect(kept.job, kept.placements, kept.begins)
     if play.lines:
         play.run()
     for account, allocated, fixed in books:

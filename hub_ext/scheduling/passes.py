@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hub_ext.scheduling.accounts import may_hold
 from hub_ext.scheduling.allocate import fits_exactly, place
-from hub_ext.scheduling.backfill import Backfill
+from hub_ext.scheduling.backfill import Backfill, Reservation
 from hub_ext.scheduling.check import check
 from hub_ext.scheduling.estimate import estimates
 from hub_ext.scheduling.jobs import Job
@@ -36,9 +36,9 @@ def schedule(snapshot: Snapshot, policy: str = "fragmentation") -> Decisions:
     state = State(snapshot, policy)
     allowed = [j for j in state.pending if not_allowed_yet(j, snapshot.now) is None]
     keep_promises(state, allowed)
-    allocate(state, [j for j in allowed if _undecided(state, j)])
+    head = allocate(state, [j for j in allowed if _undecided(state, j)])
     evictions = VictimSearch(state, allowed).run()
-    return _decisions(state, evictions)
+    return _decisions(state, evictions, head)
 
 
 def dry_run(snapshot: Snapshot, session: Session, policy: str = "fragmentation") -> Forecast:
@@ -74,9 +74,10 @@ def keep_promises(state: State, allowed: list[Job]) -> None:
             state.hold(job, places)
 
 
-def allocate(state: State, jobs: list[Job]) -> None:
+def allocate(state: State, jobs: list[Job]) -> Reservation | None:
     """Start what fits, in queue order, idle capacity beyond fair shares included.
 
+    Returns what is reserved for the first that has to wait for capacity, if anything.
     Capacity only shrinks here, so a request that fits nowhere once is not tried again.
     """
     queue = JobQueue(jobs, state.cluster.totals)
@@ -98,6 +99,7 @@ def allocate(state: State, jobs: list[Job]) -> None:
         elif not _await_release(state, job, backfill):
             backfill.consider(job)
     backfill.lift()
+    return backfill.reservation
 
 
 def _await_release(state: State, job: Job, backfill: Backfill) -> bool:
@@ -119,12 +121,13 @@ def _undecided(state: State, job: Job) -> bool:
     return job.id not in state.starts and job.id not in state.reservations
 
 
-def _decisions(state: State, evictions: list[Evict]) -> Decisions:
+def _decisions(state: State, evictions: list[Evict], head: Reservation | None) -> Decisions:
     waiting = [j for j in state.pending if j.id not in state.starts]
     ordered = in_queue_order(state, waiting)
     reasons = Reasons(state)
     now = state.snapshot.now
-    times = estimates(state, [j for j in ordered if not_allowed_yet(j, now) is None])
+    able = [j for j in ordered if not_allowed_yet(j, now) is None]
+    times = estimates(state, able, head)
     return Decisions(
         starts=tuple(Start(i, tuple(p)) for i, p in state.starts.items()),
         evictions=tuple(evictions),
