@@ -33,6 +33,8 @@ class Launcher:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._asked: dict[str, float] = {}
+        self._stopping: set[tuple[str, str]] = set()
+        """Servers that the hub is stopping for a session that has ended; no new start for them."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -54,6 +56,8 @@ class Launcher:
         self._asked = {key: at for key, at in self._asked.items() if key in granted}
         for row in rows:
             asked = self._asked.get(row.id, 0.0)
+            if (row.user, row.server_name) in self._stopping:
+                continue
             if self._site.changes.attached(row.id) or time.time() - asked < _RETRY_AFTER_S:
                 continue
             self._asked[row.id] = time.time()
@@ -106,17 +110,22 @@ class Launcher:
                 if row.ended_at is not None:
                     raise
                 continue
-            self._background(self._stop_server(row))
+            if status is not Status.PENDING:  # of a waiting one the hub has nothing to stop
+                self._background(self._stop_server(row))
             return row
         raise Conflict("The session is changing right now; try again.")
 
     async def _stop_server(self, row: SessionRow) -> None:
         """Tell the hub; when it knows no such server, end the session here."""
+        key = (row.user, row.server_name)
+        self._stopping.add(key)
         try:
             known = await self._site.hub.stop_server(row.user, row.server_name)
         except (HubUnavailable, HubRefused) as error:
             log.warning("The hub could not stop %s: %s; the reconciler will.", row.id, error)
             return
+        finally:
+            self._stopping.discard(key)
         if not known and row.status == Status.TERMINATING:
             await self.remove_container(row)
             self.end(row.id, Status.TERMINATED, Why(row.reason_message), by="service")

@@ -119,9 +119,10 @@ class ApiHandler(BaseHandler):
     def whole_number(self, name: str, default: int, low: int, high: int) -> int:
         """A query parameter within bounds. Raises BadValue."""
         text = self.get_query_argument(name, str(default))
-        if not text.isascii() or not text.isdigit() or not low <= int(text[:12]) <= high:
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else low - 1
+        if not low <= number <= high:
             raise BadValue(f"'{name}' must be a whole number from {low} to {high}.", field=name)
-        return int(text)
+        return number
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Every error in the one shape; nothing of the inside."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -40,7 +40,7 @@ class ImagesHandler(ApiHandler):
                 "version": image.version,
                 "description": image.description,
                 "framework": image.framework,
-                "apps": list(image.apps),
+                "apps": [asdict(app) for app in image.apps],
                 "min_cpu_milli": image.min_cpu_milli,
                 "min_memory_mib": image.min_memory_mib,
                 "min_fgpu": float(image.min_fgpu),
@@ -48,7 +48,7 @@ class ImagesHandler(ApiHandler):
             }
             for image in self.site.images.values()
         ]
-        self.reply({"images": json.loads(json.dumps(images, default=vars))})
+        self.reply({"images": images})
 
 
 class PresetsHandler(ApiHandler):
