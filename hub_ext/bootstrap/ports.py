@@ -68,8 +68,9 @@ def _refusal(use: PortUse, error: OSError) -> BootstrapError:
 
 
 def _described(process: Process) -> str:
-    command = process.command()
-    return f"process {process.pid}" + (f" ({command[:80]})" if command else "")
+    """Pid and program: of "/a/long/path/python /another/long/path/x --y" the names only."""
+    words = [Path(word).name for word in process.command().split()[:2]]
+    return f"process {process.pid}" + (f" ({' '.join(words)})" if words else "")
 
 
 def holder_of(port: int) -> Process | None:
