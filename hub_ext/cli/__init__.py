@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib.util import find_spec
-
 import click
 
-_NAMES = ("up", "testing", "doctor", "image", "sessions", "simulate")
+from hub_ext.cli import doctor, image, simulate, testing, up
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +13,6 @@ def main() -> None:
     """JupyterHub as a fair, shared GPU lab."""
 
 
-for _name in _NAMES:
-    if find_spec(f"hub_ext.cli.{_name}") is not None:
-        for _command in importlib.import_module(f"hub_ext.cli.{_name}").commands:
-            main.add_command(_command)
+for _module in (up, testing, doctor, image, simulate):
+    for _command in _module.commands:
+        main.add_command(_command)
