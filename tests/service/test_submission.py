@@ -67,7 +67,11 @@ async def test_a_restart_of_a_batch_member_asks_for_one(desk: Submissions) -> No
         ({"project": "nope"}, "project", "no project 'nope'"),
         ({"folders": [{"name": "nope"}]}, "folders", "no folder 'nope'"),
         ({"new_folders": ["../etc"]}, "new_folders", "cannot be a folder's name"),
-        ({"new_folders": ["a"], "folders": [{"name": "a", "target": "/etc"}]}, "folders", "is no place"),
+        (
+            {"new_folders": ["a"], "folders": [{"name": "a", "target": "/etc"}]},
+            "folders",
+            "is no place",
+        ),
         ({"count": 0}, "count", "greater than or equal to 1"),
         ({"count": 51}, "count", "less than or equal to 50"),
         ({"name": "a\nb"}, "name", "pattern"),
