@@ -17,6 +17,8 @@ UNITS = (GPU, 1, 1)
 
 UNBOUNDED = 1 << 60
 
+NO_SHARE_PENALTY = 1000
+
 Vector = tuple[int, int, int]
 
 
@@ -50,6 +52,7 @@ class Account:
         "name",
         "parent",
         "path",
+        "per_unit",
         "project",
         "quota",
         "requested",
@@ -73,19 +76,32 @@ class Account:
         self.requested = [0, 0, 0]
         self.fair_share = [0, 0, 0]
         self.allocatable: Vector = (0, 0, 0)
+        self.per_unit = (0.0, 0.0, 0.0)
         self.seniority = 0
 
     def requestable(self, resource: int) -> int:
         """min(requested, limit) of one resource."""
         return min(self.requested[resource], self.limit[resource])
 
-    def settle(self) -> None:
-        """Fix what the project may hold by right: max(quota, fair share) within its limit."""
+    def settle(self, totals: Sequence[int]) -> None:
+        """Fix what the project may hold by right: max(quota, fair share) within its limit.
+
+        And, for the queue order, what one unit of each resource weighs in its share; an
+        allocation without any share weighs so much that it comes last (KAI).
+        """
         gpu, cpu, memory = (
             limit if quota == UNBOUNDED else min(limit, max(quota, share))
             for quota, share, limit in zip(self.quota, self.fair_share, self.limit, strict=True)
         )
         self.allocatable = (gpu, cpu, memory)
+        bases = [
+            t if may == UNBOUNDED else may for may, t in zip(self.allocatable, totals, strict=True)
+        ]
+        gpu_part, cpu_part, memory_part = (
+            1 / base if base else NO_SHARE_PENALTY / unit
+            for base, unit in zip(bases, UNITS, strict=True)
+        )
+        self.per_unit = (gpu_part, cpu_part, memory_part)
 
 
 def _weights(project: Project, quota: Vector) -> tuple[float, float, float]:

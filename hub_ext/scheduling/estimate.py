@@ -22,7 +22,7 @@ from hub_ext.scheduling.state import State
 
 ENDING_S = 60.0
 """How long a session that is being stopped is taken to need."""
-MOST_RELEASES = 2000
+MOST_RELEASES = 1000
 MOST_SESSIONS = 2000
 LOOK_AHEAD = 8
 """How many equal requests in line are tried when the first is held up by its project."""

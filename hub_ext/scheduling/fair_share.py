@@ -22,7 +22,7 @@ def set_fair_shares(accounts: Accounts, totals: Sequence[int], time_aware_k: flo
     for resource in (0, 1, 2):
         _divide_level(accounts.roots, totals[resource], resource, round(time_aware_k * _SCALE))
     for account in accounts.by_name.values():
-        account.settle()
+        account.settle(totals)
 
 
 def _divide_level(siblings: list[Account], total: int, resource: int, k: int) -> None:

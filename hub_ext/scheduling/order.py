@@ -11,48 +11,42 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 
-from hub_ext.scheduling.accounts import UNBOUNDED, UNITS, Account
+from hub_ext.scheduling.accounts import Account
 from hub_ext.scheduling.jobs import Job, Rank, VictimRank
 
-_NO_SHARE_PENALTY = 1000
 _NOTHING = (0, 0, 0)
 
 Key = tuple[float, ...]
 
 
 def project_key(
-    account: Account,
-    totals: Sequence[int],
-    following: Sequence[int] = _NOTHING,
-    victims: Sequence[int] = _NOTHING,
+    account: Account, following: Sequence[int] = _NOTHING, victims: Sequence[int] = _NOTHING
 ) -> Key:
-    """The smaller, the earlier. ``following``: its next session; ``victims``: what it loses."""
-    held, quota, may = account.allocated, account.quota, account.allocatable
-    share = account.fair_share
-    above = share[0] < held[0] and share[1] < held[1] and share[2] < held[2]
-    beyond = shareless = False
-    ratio = ratio_with = 0.0
-    for r in (0, 1, 2):
-        after = held[r] + following[r]
-        if after > quota[r]:
-            beyond = True
-        base = totals[r] if may[r] == UNBOUNDED else may[r]
-        if may[r] == 0 and after > 0:
-            shareless = True
-        if base:
-            now, then = held[r] / base, (after - victims[r]) / base
-        else:
-            scale = _NO_SHARE_PENALTY / UNITS[r]
-            now, then = held[r] * scale, (after - victims[r]) * scale
-        ratio = max(ratio, now)
-        ratio_with = max(ratio_with, then)
+    """The smaller, the earlier. ``following``: its next session; ``victims``: what it loses.
+
+    Written out for the three resources: this is the innermost loop of a pass.
+    """
+    gpu, cpu, memory = account.allocated
+    next_gpu, next_cpu, next_memory = (
+        gpu + following[0],
+        cpu + following[1],
+        memory + following[2],
+    )
+    share, quota, may = account.fair_share, account.quota, account.allocatable
+    per_gpu, per_cpu, per_memory = account.per_unit
     return (
-        above,
-        beyond,
+        share[0] < gpu and share[1] < cpu and share[2] < memory,
+        next_gpu > quota[0] or next_cpu > quota[1] or next_memory > quota[2],
         -account.project.priority,
-        shareless,
-        ratio_with,
-        ratio,
+        (not may[0] and next_gpu > 0)
+        or (not may[1] and next_cpu > 0)
+        or (not may[2] and next_memory > 0),
+        max(
+            (next_gpu - victims[0]) * per_gpu,
+            (next_cpu - victims[1]) * per_cpu,
+            (next_memory - victims[2]) * per_memory,
+        ),
+        max(gpu * per_gpu, cpu * per_cpu, memory * per_memory),
         *may,
         account.seniority,
     )
@@ -87,8 +81,7 @@ class JobQueue:
     place is worked out anew at the next pop.
     """
 
-    def __init__(self, jobs: Iterable[Job], totals: Sequence[int], victims: bool = False) -> None:
-        self._totals = totals
+    def __init__(self, jobs: Iterable[Job], victims: bool = False) -> None:
         self._victims = victims
         self._top = _Branch(None, None)
         self._stale: _Branch | None = None
@@ -137,11 +130,11 @@ class JobQueue:
         head = branch.head()
         assert branch.account is not None
         if not self._victims:
-            key = project_key(branch.account, self._totals, following=head.amount)
+            key = project_key(branch.account, following=head.amount)
         else:
             gpu, cpu, memory = branch.lost
             lost = (gpu + head.amount[0], cpu + head.amount[1], memory + head.amount[2])
-            forward = project_key(branch.account, self._totals, victims=lost)
+            forward = project_key(branch.account, victims=lost)
             key = tuple(-x for x in forward)
         self._counter += 1
         return (key, self._counter, branch)

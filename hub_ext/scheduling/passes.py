@@ -80,7 +80,7 @@ def allocate(state: State, jobs: list[Job]) -> Reservation | None:
     Returns what is reserved for the first that has to wait for capacity, if anything.
     Capacity only shrinks here, so a request that fits nowhere once is not tried again.
     """
-    queue = JobQueue(jobs, state.cluster.totals)
+    queue = JobQueue(jobs)
     backfill = Backfill(state)
     full: set[Request] = set()
     while queue:
@@ -151,7 +151,7 @@ def in_queue_order(state: State, waiting: list[Job]) -> list[Job]:
     able = [j for j in rest if not_allowed_yet(j, now) is None]
     barred = sorted((j for j in rest if not_allowed_yet(j, now)), key=lambda j: j.rank)
     line: list[Job] = []
-    queue = JobQueue(able, state.cluster.totals)
+    queue = JobQueue(able)
     while queue:
         job = queue.pop()
         line.append(job)

@@ -7,11 +7,12 @@ and its losses are fair (KAI 0.17, actions/common/solvers). The search is bounde
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from hub_ext.scheduling.accounts import over_quota
 from hub_ext.scheduling.harvest import Harvest
-from hub_ext.scheduling.jobs import Job
+from hub_ext.scheduling.jobs import Job, Rank
 from hub_ext.scheduling.minimum_runtime import is_protected
 from hub_ext.scheduling.model import Evict
 from hub_ext.scheduling.order import JobQueue
@@ -38,6 +39,8 @@ class VictimSearch:
         self._waiting: dict[str, list[Job]] = {}
         for job in pending:
             self._waiting.setdefault(job.account.name, []).append(job)
+        for line in self._waiting.values():
+            line.sort(key=lambda job: job.rank)
         self._tried = self._steps = 0
         self._guarded = any(
             p.reclaim_min_runtime_s is not None or p.preempt_min_runtime_s is not None
@@ -58,7 +61,7 @@ class VictimSearch:
         state = self._state
         evictions: list[Evict] = []
         failed: set[tuple[object, ...]] = set()
-        queue = JobQueue([j for j in self._pending if self._open(j)], state.cluster.totals)
+        queue = JobQueue([j for j in self._pending if self._open(j)])
         while queue and self._within_bounds():
             job = queue.pop()
             if not self._may(job, kind):
@@ -118,7 +121,7 @@ class VictimSearch:
         lose (they may turn out to be only moved); after those only fair losses.
         """
         state = self._state
-        queue = JobQueue(self._candidates(claimant, kind), state.cluster.totals, victims=True)
+        queue = JobQueue(self._candidates(claimant, kind), victims=True)
         harvest = Harvest(state, claimant)
         losses = Losses(claimant)
         trials = 0
@@ -143,11 +146,22 @@ class VictimSearch:
         return None
 
     def _line(self, claimant: Job, victims: Sequence[Job]) -> list[Job]:
-        """Pending sessions of the projects concerned, which take part in the order."""
-        leaves = {v.account.name for v in victims} | {claimant.account.name}
+        """Pending sessions that take part in the order of a trial.
+
+        Those of the projects concerned, as far as they come before the claimant or a
+        victim there; whoever comes later cannot change how it ends.
+        """
+        last: dict[str, Rank] = {claimant.account.name: claimant.rank}
+        for victim in victims:
+            name = victim.account.name
+            last[name] = max(last.get(name, victim.rank), victim.rank)
         return [
             job
-            for name in leaves
-            for job in self._waiting.get(name, ())
+            for name, rank in last.items()
+            for job in self._before(name, rank)
             if job is not claimant and self._open(job)
         ]
+
+    def _before(self, name: str, rank: Rank) -> list[Job]:
+        line = self._waiting.get(name, [])
+        return line[: bisect_left(line, rank, key=lambda job: job.rank)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-from hub_ext.scheduling.accounts import Accounts, Vector
+from hub_ext.scheduling.accounts import Accounts
 from hub_ext.scheduling.cluster import Capacity, Cluster
 from hub_ext.scheduling.fair_share import set_fair_shares
 from hub_ext.scheduling.find import Finder
@@ -31,8 +31,7 @@ class State:
         self.pending: list[Job] = []
         self.running: list[Job] = []
         self.ending: list[Job] = []
-        for session in snapshot.sessions:
-            self._take_in(session)
+        self._take_in(snapshot.sessions)
         self.soon = self.now.copy()
         for job in self.ending:
             self.release(self.soon, job.session, job.session.placements)
@@ -51,26 +50,35 @@ class State:
         self.reservations: dict[str, tuple[TaskPlacement, ...]] = {}
         self.evicted: list[Job] = []
 
-    def _take_in(self, session: Session) -> None:
-        account = self.accounts.by_name[session.project]
-        job = Job(session, account, self.requests.of(session))
-        if session.state == "running":
-            self.now.apply(
-                session.placements, session.demand.cpu_milli, session.demand.memory_mib, -1
-            )
-            if session.ending:
+    def _take_in(self, sessions: Iterable[Session]) -> None:
+        """Sort the sessions by what they do, and count what they hold and ask for."""
+        sums: dict[tuple[str, bool, str], list[int]] = {}
+        for session in sessions:
+            job = Job(session, self.accounts.by_name[session.project], self.requests.of(session))
+            times = 1
+            if session.state == "pending":
+                self.pending.append(job)
+                kind, amount, times = "pending", job.each, session.tasks
+            elif session.ending:
                 self.ending.append(job)
-                self.accounts.book_ending(session.project, job.amount, job.fixed)
-                return
-            self.running.append(job)
-            self.accounts.book(session.project, job.amount, job.fixed)
-            self.accounts.request(session.project, job.amount)
-            return
-        self.pending.append(job)
-        each = job.each
-        tasks = session.tasks
-        whole: Vector = (each[0] * tasks, each[1] * tasks, each[2] * tasks)
-        self.accounts.request(session.project, whole)
+                kind, amount = "ending", job.amount
+            else:
+                self.running.append(job)
+                kind, amount = "running", job.amount
+            total = sums.setdefault((session.project, job.fixed, kind), [0, 0, 0])
+            total[0] += amount[0] * times
+            total[1] += amount[1] * times
+            total[2] += amount[2] * times
+        for job in (*self.running, *self.ending):
+            self.occupy(self.now, job.session, job.session.placements)
+        self.now.changes.clear()
+        for (project, fixed, kind), total in sums.items():
+            if kind == "ending":
+                self.accounts.book_ending(project, total, fixed)
+                continue
+            self.accounts.request(project, total)
+            if kind == "running":
+                self.accounts.book(project, total, fixed)
 
     def release(
         self, capacity: Capacity, session: Session, placements: Iterable[TaskPlacement]

@@ -86,7 +86,7 @@ def _place_again(
     nodes: set[int],
 ) -> Outcome | None:
     todo = {v.id for v in victims} | {claimant.id}
-    queue = JobQueue([*line, *victims, claimant], state.cluster.totals)
+    queue = JobQueue([*line, *victims, claimant])
     lost: list[Job] = []
     moved: list[tuple[Job, tuple[TaskPlacement, ...]]] = []
     found: tuple[TaskPlacement, ...] | None = None
