@@ -12,6 +12,7 @@ import secrets
 import socket
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 FILE_NAME = "settings.json"
 
@@ -72,7 +73,7 @@ class DeploymentSettings:
             ) from error
         if not isinstance(values, dict):
             raise SettingsError(f"{path} must hold a JSON object.")
-        arguments = {}
+        arguments: dict[str, Any] = {}
         for spec in fields(cls):
             value = values.get(spec.name)
             expected = int if spec.name.endswith("_port") else str

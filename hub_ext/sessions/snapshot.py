@@ -87,7 +87,7 @@ def _typical_duration_s(db: Session) -> float:
         .order_by(SessionRow.order.desc())
         .limit(100)
     ).all()
-    durations = [end - start for start, end in ended]
+    durations = [end - start for start, end in ended if start and end]
     return statistics.median(durations) if durations else _UNTRIED_DURATION_S
 
 

@@ -200,19 +200,16 @@ class Submissions:
                 field="fgpu",
             )
         cpu = max((node.cpu_milli for node in nodes), default=0)
-        if shape.cpu_milli > cpu:
-            raise OverLimit(
-                f"Asks for {shape.cpu_milli / 1000:g} cores;"
-                f" the largest node has {cpu / 1000:g} to give.",
-                field="cpu",
-            )
         memory = max((node.memory_mib for node in nodes), default=0)
-        if shape.memory_mib > memory:
-            raise OverLimit(
-                f"Asks for {shape.memory_mib} MiB of memory;"
-                f" the largest node has {memory} MiB to give.",
-                field="memory_mib",
-            )
+        for field, asked, there, unit_name in (
+            ("cpu", shape.cpu_milli / 1000, cpu / 1000, "cores"),
+            ("memory_mib", shape.memory_mib, memory, "MiB of memory"),
+        ):
+            if asked > there:
+                raise OverLimit(
+                    f"Asks for {asked:.12g} {unit_name}; the largest node has {there:.12g} to give.",
+                    field=field,
+                )
 
     def _check_pending(self, db: Session, user: str, count: int) -> None:
         limit = self._site.policy.max_pending_per_user

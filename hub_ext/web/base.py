@@ -46,7 +46,7 @@ class Caller:
     admin: bool
 
 
-class BaseHandler(HubOAuthenticated, web.RequestHandler):  # type: ignore[misc]
+class BaseHandler(HubOAuthenticated, web.RequestHandler):
     """Security headers and the parts of the service."""
 
     @property
