@@ -97,7 +97,7 @@ def _within(job: Job, done: list[TaskPlacement], gpu_milli: int, with_ending: bo
 def fits_exactly(capacity: Capacity, job: Job, placements: tuple[TaskPlacement, ...]) -> bool:
     """Whether the session still fits on a place that was kept for it."""
     cluster = capacity.cluster
-    asked = job.request.demand.gpu_milli * len(placements)
+    asked = job.request.amount[0] * len(placements)
     if len(placements) < first_tasks(job.session):
         return False
     if not job.request.by_memory and asked != sum(s.milli for p in placements for s in p.slices):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from hub_ext.scheduling.errors import SnapshotError
-from hub_ext.scheduling.model import UNLIMITED, Node, Project, Session, Snapshot
+from hub_ext.scheduling.model import GPU, UNLIMITED, Node, Project, Session, Snapshot
 
 
 def check(snapshot: Snapshot) -> None:
@@ -81,6 +81,11 @@ def _check_session(session: Session, projects: set[str]) -> None:
     if demand.gpu_milli and demand.gpu_memory_mib:
         raise SnapshotError(
             f"{whose} asks for GPUs both by number and by memory.", field="demand.gpu_memory_mib"
+        )
+    if demand.devices < 1 or (demand.devices > 1 and demand.gpu_milli > GPU):
+        raise SnapshotError(
+            f"{whose}: devices must be one, or more with at most one GPU each.",
+            field="demand.devices",
         )
     if session.tasks < 1:
         raise SnapshotError(f"{whose} has no containers.", field="tasks")

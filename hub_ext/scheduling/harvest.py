@@ -9,6 +9,7 @@ import numpy as np
 from hub_ext.scheduling.cluster import Capacity, numbers
 from hub_ext.scheduling.jobs import Job, first_tasks
 from hub_ext.scheduling.model import GPU
+from hub_ext.scheduling.placement.base import fitting
 from hub_ext.scheduling.request import Request
 from hub_ext.scheduling.state import State
 
@@ -31,6 +32,7 @@ class Harvest:
             eligible = np.flatnonzero(claimant.request.eligible)
             self._elsewhere = sum(self._containers(int(n)) for n in eligible)
         self._failed: set[frozenset[str]] = set()
+        self.fits_already = fits_somewhere(state, claimant)
 
     def _containers(self, node: int) -> int:
         return containers_on(self._empty, self._request, node)
@@ -53,10 +55,14 @@ class Harvest:
     def sets(self, last: bool) -> Iterator[list[Job]]:
         """Sets that make room and were not tried: first on few nodes, then on more.
 
+        When only a limit stands in the way, every victim may be the one that counts.
         For a single container the node of the newest victim is the only new one; wider
         sets (whose victims may change places) are tried when their number has doubled,
         and at the last.
         """
+        if self.fits_already:
+            yield self._chosen.copy()
+            return
         fresh = [n for n in self._fresh if self._room[n]]
         if self._needed == 1:
             for node in sorted(fresh):
@@ -95,6 +101,13 @@ class Harvest:
             yield victims
 
 
+def fits_somewhere(state: State, claimant: Job) -> bool:
+    """Whether there is room for a single container, so that only a limit is in its way."""
+    nodes = np.flatnonzero(claimant.request.eligible)
+    single = first_tasks(claimant.session) == 1
+    return single and bool(fitting(state.soon, claimant.request, nodes).any())
+
+
 def containers_on(capacity: Capacity, request: Request, node: int) -> int:
     """How many containers of this request fit on a node."""
     row, cpu, memory = capacity.row(node)
@@ -108,6 +121,8 @@ def containers_on(capacity: Capacity, request: Request, node: int) -> int:
         return int(most)
     part = request.part_on(np.array([node]))
     full = int((row >= GPU).sum())
+    if request.slices > 1:
+        return int(min(most, (row >= part).sum() // request.slices))
     if not request.whole:
         return int(min(most, (row // part).sum()))
     if not request.by_memory and request.part == 0:
@@ -116,3 +131,13 @@ def containers_on(capacity: Capacity, request: Request, node: int) -> int:
     count = min(full // request.whole, beside)
     count += (full - count * request.whole) // (request.whole + 1)
     return int(min(most, count))
+
+
+def room_for(capacity: Capacity, request: Request, at_most: int) -> int:
+    """How many containers of this request fit on all nodes together, counted up to a number."""
+    count = 0
+    for node in np.flatnonzero(request.eligible):
+        count += containers_on(capacity, request, int(node))
+        if count >= at_most:
+            break
+    return count

@@ -61,13 +61,15 @@ def _bookings(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _shape(session: Session, placement: TaskPlacement) -> Iterator[str]:
-    asked = session.demand.gpu_milli
+    asked = session.demand.gpu_milli * session.demand.devices
     held = sum(piece.milli for piece in placement.slices)
     if not session.demand.gpu_memory_mib and held != asked:
         yield f"Session {session.id} holds {held} milli-GPU on {placement.node}, not {asked}."
     whole = sum(1 for piece in placement.slices if piece.milli == GPU)
     partial = len(placement.slices) - whole
-    if partial > 1 or any(not 0 < piece.milli <= GPU for piece in placement.slices):
+    if partial > session.demand.devices or any(
+        not 0 < piece.milli <= GPU for piece in placement.slices
+    ):
         yield f"Session {session.id} is split over several devices of {placement.node}."
 
 

@@ -75,12 +75,14 @@ class Demand:
     ONE node, plus one slice for the remainder.
     gpu_memory_mib: a request by memory; it becomes that part of the chosen device's
     memory, rounded up to the quantum. Only one of the two GPU fields is set.
+    devices: more than one means a slice of that size on each of so many devices.
     """
 
     gpu_milli: int = 0
     cpu_milli: int = 0
     memory_mib: int = 0
     gpu_memory_mib: int = 0
+    devices: int = 1
 
 
 @dataclass(frozen=True, slots=True)

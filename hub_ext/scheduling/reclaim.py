@@ -138,7 +138,7 @@ class VictimSearch:
                 trials += 1
                 self._tried += 1
                 line = self._line(claimant, victims)
-                outcome = try_out(state, claimant, victims, line)
+                outcome = try_out(state, claimant, victims, line, harvest.fits_already)
                 if outcome is not None and (kind == "preempt" or is_fair(claimant, outcome.lost)):
                     return outcome
                 if trials >= MOST_TRIALS:

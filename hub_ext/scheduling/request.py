@@ -42,12 +42,12 @@ def key_of(session: Session) -> RequestKey:
 class Request:
     """One kind of container.
 
-    whole: devices taken completely. part: milli-GPU of one more device; an array
-    [node, device] when the request is by GPU memory. eligible: nodes that may take it
-    if they are free enough.
+    whole: devices taken completely. part: milli-GPU of one more device, or of ``slices``
+    devices; an array [node, device] when the request is by GPU memory. eligible: nodes
+    that may take it if they are free enough.
     """
 
-    __slots__ = ("amount", "cpu", "demand", "eligible", "key", "memory", "part", "whole")
+    __slots__ = ("amount", "cpu", "demand", "eligible", "key", "memory", "part", "slices", "whole")
 
     def __init__(self, key: RequestKey, cluster: Cluster) -> None:
         self.key = key
@@ -55,16 +55,18 @@ class Request:
         self.cpu = demand.cpu_milli
         self.memory = demand.memory_mib
         self.whole = 0
+        self.slices = demand.devices
         self.part: int | np.ndarray = 0
         gpu = demand.gpu_milli
         if demand.gpu_memory_mib:
             self.part = cluster.share_of_memory(demand.gpu_memory_mib)
             gpu = _largest_possible(self.part)
         elif gpu >= GPU:
-            self.whole, self.part = divmod(gpu, GPU)
+            self.whole, self.part = divmod(gpu * self.slices, GPU)
+            self.slices = 1
         else:
             self.part = gpu
-        self.amount = (gpu, demand.cpu_milli, demand.memory_mib)
+        self.amount = (gpu * demand.devices, demand.cpu_milli, demand.memory_mib)
         self.eligible = cluster.eligible(key.image, key.resource_groups, dict(key.labels))
 
     @property

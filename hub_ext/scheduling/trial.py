@@ -56,10 +56,15 @@ class _Journal:
 
 
 def try_out(
-    state: State, claimant: Job, victims: Sequence[Job], line: Sequence[Job]
+    state: State,
+    claimant: Job,
+    victims: Sequence[Job],
+    line: Sequence[Job],
+    anywhere: bool = False,
 ) -> Outcome | None:
     """What becomes of everybody, or None when the claimant would not run.
 
+    anywhere: the claimant may run on other nodes than those of the victims.
     line: the pending sessions of the projects concerned; they take part in the order
     but are not placed (this is what prevents evicting and admitting again in a loop).
     """
@@ -72,7 +77,8 @@ def try_out(
         state.release(state.soon, victim.session, victim.session.placements)
         journal.book(victim, victim.session.placements, -1)
     try:
-        return _place_again(state, journal, claimant, victims, line, nodes)
+        where = None if anywhere or claimant.session.tasks > 1 else sorted(nodes | state.freeing)
+        return _place_again(state, journal, claimant, victims, line, where)
     finally:
         journal.undo()
 
@@ -83,7 +89,7 @@ def _place_again(
     claimant: Job,
     victims: Sequence[Job],
     line: Sequence[Job],
-    nodes: set[int],
+    where: list[int] | None,
 ) -> Outcome | None:
     todo = {v.id for v in victims} | {claimant.id}
     queue = JobQueue([*line, *victims, claimant])
@@ -96,7 +102,6 @@ def _place_again(
             continue
         todo.discard(job.id)
         if job is claimant:
-            where = sorted(nodes | state.freeing) if job.session.tasks == 1 else None
             placements = place(
                 state.later, job, with_ending=False, nodes=where, seen=journal.remember
             )

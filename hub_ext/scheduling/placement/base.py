@@ -36,7 +36,7 @@ def fitting(capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarr
     free = capacity.free[nodes]
     part = request.part_on(nodes)
     if request.whole == 0:
-        return fits & (free >= part).any(axis=1)
+        return fits & ((free >= part).sum(axis=1) >= request.slices)
     full = free >= GPU
     count = full.sum(axis=1)
     if request.part == 0:
@@ -53,7 +53,7 @@ def fits_on(capacity: Capacity, request: Request, node: int) -> bool:
         return False
     if request.gpu_less:
         return True
-    if request.by_memory or (request.whole and request.part):
+    if request.by_memory or request.slices > 1 or (request.whole and request.part):
         return bool(fitting(capacity, request, np.array([node]))[0])
     row = capacity.free[node]
     if request.whole:
@@ -80,11 +80,16 @@ def take_devices(
     pieces: list[tuple[int, int]] = []
     taken: set[int] = set()
     if request.by_memory or request.part:
-        column = policy.device(capacity, request, node)
+        columns = [policy.device(capacity, request, node)]
+        if request.slices > 1:
+            others = columns_for_part(capacity, request, node)
+            by_free = others[np.argsort(capacity.free[node, others], kind="stable")]
+            columns += [int(c) for c in by_free if int(c) != columns[0]][: request.slices - 1]
         part = request.part
-        milli = int(part[node, column]) if isinstance(part, np.ndarray) else part
-        pieces.append((column, milli))
-        taken.add(column)
+        for column in columns:
+            milli = int(part[node, column]) if isinstance(part, np.ndarray) else part
+            pieces.append((column, milli))
+        taken.update(columns)
     if request.whole:
         full = [int(c) for c in np.flatnonzero(capacity.free[node] >= GPU) if int(c) not in taken]
         pieces += [(column, GPU) for column in full[: request.whole]]

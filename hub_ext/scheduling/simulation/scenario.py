@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hub_ext.scheduling.errors import SnapshotError
 from hub_ext.scheduling.model import (
     GPU,
     UNLIMITED,
@@ -169,6 +168,9 @@ def _session(fields: Fields, index: int, projects: set[str]) -> Session:
     minimum = fields.integer("min_available", low=1) if fields.has("min_available") else None
     if minimum is not None and minimum > tasks:
         raise fields.wrong("min_available", f"must be at most the {tasks} tasks.")
+    devices = fields.integer("n_gpus_devices", 1, low=1)
+    if devices > 1 and gpus > GPU:
+        raise fields.wrong("n_gpus_devices", "needs gpus of at most 1 for each device.")
     running_for = fields.number_or_none("running_for_s")
     return Session(
         id=name,
@@ -179,6 +181,7 @@ def _session(fields: Fields, index: int, projects: set[str]) -> Session:
             cpu_milli=fields.integer("cpu_milli", 0, low=0),
             memory_mib=fields.integer("memory_mib", 0, low=0),
             gpu_memory_mib=memory,
+            devices=devices,
         ),
         state="running" if _is_running(fields) else "pending",
         tasks=tasks,
@@ -247,22 +250,25 @@ class _Seats:
             exact = -(-demand.gpu_memory_mib * GPU // node.devices[0].memory_mib)
             part = min(GPU, -(-exact // QUANTUM_MILLI) * QUANTUM_MILLI)
         free = self._free[node.name]
-        if part:
-            column = self._shared(fields, node.name, part)
+        taken: set[int] = set()
+        for _ in range(demand.devices if part else 0):
+            column = self._shared(fields, node.name, part, taken)
             free[column] -= part
+            taken.add(column)
             yield Slice(column, part)
-        taken = set(self._groups.values()) if part else set()
+        whole *= demand.devices
         for _ in range(whole):
             column = self._whole(fields, node.name, taken)
             free[column] = 0
             yield Slice(column, GPU)
 
-    def _shared(self, fields: Fields, node: str, part: int) -> int:
+    def _shared(self, fields: Fields, node: str, part: int, taken: set[int]) -> int:
+        """The device of the job's group; without one (or for a second) a device of its own."""
         free = self._free[node]
-        group = str(fields.raw("gpu_group")) if fields.has("gpu_group") else None
+        group = str(fields.raw("gpu_group")) if fields.has("gpu_group") and not taken else None
         known = None if group is None else self._groups.get((node, group))
         if known is None:
-            known = self._whole(fields, node, set())
+            known = self._whole(fields, node, taken)
             if group is not None:
                 self._groups[(node, group)] = known
         if free[known] < part:
@@ -279,11 +285,3 @@ class _Seats:
             if column is not None and column in free:
                 return column
         raise fields.wrong("node", f"{node} has no free device left for it.")
-
-
-def scenario_of(data: Any) -> Scenario:
-    """The single scenario of a parsed file; raises SnapshotError when there are several."""
-    scenarios = read_scenarios(data)
-    if len(scenarios) != 1:
-        raise SnapshotError("There is more than one scenario.", field="")
-    return scenarios[0]

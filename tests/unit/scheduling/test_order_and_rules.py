@@ -318,3 +318,35 @@ def test_everything_settles_within_the_rules() -> None:
     held = {p: sum(s.state == "running" for s in site.sessions if s.project == p) for p in "ab"}
     assert held == {"a": 2, "b": 2}
     assert schedule(site).fair_share["a"] == Resources(1000, 6000, 6144)
+
+
+def test_the_limit_of_a_department_lets_a_course_reclaim_though_gpus_are_idle() -> None:
+    site = snapshot(
+        running("a1", [(0, 500)], project="a", order=1),
+        running("a2", [(1, 500)], project="a", order=2),
+        session("b1", 1000, project="b", order=3),
+        nodes=[node("gpu-1", 4)],
+        projects=(
+            project("department", quota=1000, limit=1000),
+            project("a", quota=0, parent="department"),
+            project("b", quota=1000, parent="department", created_order=1),
+        ),
+    )
+
+    decisions = schedule(site)
+
+    assert evicted(decisions) == {"a1", "a2"}
+    assert violations(carry_out(site, decisions, at_once=True)) == []
+
+
+def test_a_slice_on_each_of_two_devices() -> None:
+    site = snapshot(
+        running("x", [(0, 700)]),
+        session("pair", demand=Demand(500, 1000, 1024, devices=2)),
+        nodes=[node("gpu-1", 3)],
+    )
+
+    (placement,) = schedule(site).starts[0].placements
+
+    assert placement.slices == (Slice(1, 500), Slice(2, 500))
+    assert violations(carry_out(site, schedule(site))) == []

@@ -16,10 +16,11 @@ from hub_ext.scheduling.model import Demand, Device, Resources, Session, Snapsho
 NODES = tuple(node(f"gpu-{i}", gpus, cpu_milli=16_000) for i, gpus in enumerate((1, 2, 4)))
 PROJECTS = (
     project("science", quota=5000, created_order=0),
-    project("ml101", quota=2000, limit=4000, parent="science", created_order=1),
-    project("vision", quota=3000, parent="science", created_order=2, over_quota_weight=0),
-    project("arts", quota=2000, created_order=3, priority=1),
+    project("ml101", quota=1000, limit=4000, parent="science", created_order=1),
+    project("vision", quota=2000, parent="science", created_order=2, over_quota_weight=0),
+    project("arts", quota=2000, created_order=3, preempt_min_runtime_s=60.0),
 )
+CAPACITY = {"no_slice", "no_devices", "no_cpu", "no_memory", "gang"}
 LEAVES = ("ml101", "vision", "arts")
 
 
@@ -82,6 +83,29 @@ class LifeOfASite(RuleBasedStateMachine):
             time_limit_s=limit,
         )
         self.site = replace(self.site, sessions=(*self.site.sessions, one))
+
+    @rule(leaf=st.sampled_from(LEAVES), gpu=st.sampled_from((500, 1000, 2000)))
+    def a_burst_fills_the_site(self, leaf: str, gpu: int) -> None:
+        """One project takes what is idle; whoever comes next has to take it back."""
+        for _ in range(6):
+            self.submit(leaf, gpu, 500, 1, 0, True, None, False)
+        self.a_pass()
+
+    @rule(
+        leaf=st.sampled_from(LEAVES), gpu=st.sampled_from((300, 1000)), priority=st.integers(0, 2)
+    )
+    def one_within_quota_comes(self, leaf: str, gpu: int, priority: int) -> None:
+        self.submit(leaf, gpu, 500, 1, priority, True, None, False)
+        self.a_pass()
+
+    @rule()
+    def the_evicted_are_gone(self) -> None:
+        """They wait again; the place goes to the one it was freed for, or to nobody worse."""
+        self.site = replace(
+            self.site,
+            sessions=tuple(requeued(s) if s.ending else s for s in self.site.sessions),
+        )
+        self.a_pass()
 
     @rule(data=st.data())
     def one_ends(self, data: st.DataObject) -> None:
@@ -164,6 +188,9 @@ class LifeOfASite(RuleBasedStateMachine):
             )
             decisions = schedule(site, self.policy)
             if not decisions.starts and not decisions.evictions:
+                codes = {w.reason.code for w in decisions.waiting}
+                assert "reserved" not in codes or codes & CAPACITY
+                assert "being_freed" not in codes
                 return
             site = carry_out(site, decisions)
             assert violations(site) == []
