@@ -95,7 +95,7 @@ class FakeHubHandler(http.server.BaseHTTPRequestHandler):
             "scopes": ["access:servers!server=ada/"],
         }
         known = self.headers.get("Authorization") in (f"token {TOKEN}", None)
-        self._answer(200 if known else 404, {"version": "6.1.1", **user})
+        self._answer(200 if known else 403, {"version": "6.1.1", **user})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
