@@ -21,28 +21,28 @@ def place(
     nodes: list[int] | None = None,
     seen: Callable[[list[int]], None] | None = None,
 ) -> list[TaskPlacement] | None:
-    """Places for the session's containers, taken from the finder's capacity; None: no fit.
+    """Places for the containers that must start together, taken from the finder's capacity.
+
+    None: they do not all fit. A gang may grow beyond its minimum afterwards.
 
     with_ending: count what ending sessions still hold against limit and quota (needed
     when the start is to be now). nodes: look at these only. seen: told about each node
     before it changes.
     """
     capacity = finder.capacity
-    needed, wanted = first_tasks(job.session), job.session.tasks
+    needed = first_tasks(job.session)
     if not job.request.by_memory and not may_hold(job.account, job.amount, job.fixed, with_ending):
         return None
     done: list[TaskPlacement] = []
-    while len(done) < wanted:
+    while len(done) < needed:
         placement = _place_one(finder, job, done, with_ending, nodes)
         if placement is None:
-            break
+            capacity.apply(done, job.request.cpu, job.request.memory, +1)
+            return None
         if seen is not None:
             seen([capacity.cluster.number[placement.node]])
         capacity.apply((placement,), job.request.cpu, job.request.memory, -1)
         done.append(placement)
-    if len(done) < needed:
-        capacity.apply(done, job.request.cpu, job.request.memory, +1)
-        return None
     return done
 
 
@@ -56,9 +56,6 @@ def _place_one(
     request = job.request
     if request.by_memory:
         return _place_by_memory(finder, job, done, with_ending, nodes)
-    surplus = len(done) >= first_tasks(job.session)
-    if surplus and not _within(job, done, request.amount[0], with_ending):
-        return None
     node = finder.best(request) if nodes is None else finder.best_of(request, nodes)
     if node is None:
         return None

@@ -95,6 +95,8 @@ class Harvest:
     def _new(self, nodes: list[int]) -> Iterator[list[Job]]:
         picked = set(nodes)
         victims = [v for v in self._chosen if self._nodes_of[v.id] & picked]
+        broken = {v.id for v in victims}
+        victims = [v for v in self._chosen if v.id in broken or v.surplus_of in broken]
         names = frozenset(v.id for v in victims)
         if victims and names not in self._failed:
             self._failed.add(names)

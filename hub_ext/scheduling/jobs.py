@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hub_ext.scheduling.accounts import Account, Vector
 from hub_ext.scheduling.model import Session, TaskPlacement
@@ -28,6 +29,7 @@ class Job:
         "rank",
         "request",
         "session",
+        "surplus_of",
         "victim_rank",
     )
 
@@ -46,7 +48,8 @@ class Job:
         self.rank: Rank = rank(session)
         self.victim_rank: VictimRank | None = None
         if session.state == "running" and session.preemptible:
-            self.victim_rank = victim_rank(session)
+            self.victim_rank = victim_rank(session, whole=True)
+        self.surplus_of: str | None = None
 
 
 def first_tasks(session: Session) -> int:
@@ -69,9 +72,38 @@ def rank(session: Session) -> Rank:
     return (-session.priority, session.submitted_at, session.order, session.id)
 
 
-def victim_rank(session: Session) -> VictimRank:
-    """Victims inside a project: lowest priority, surplus gangs, youngest first."""
-    whole = len(session.placements) <= first_tasks(session)
+def split(job: Job) -> list[Job]:
+    """A running gang as victims: what it cannot do without, and each container beyond that."""
+    session, minimum = job.session, first_tasks(job.session)
+    if len(session.placements) <= minimum:
+        return [job]
+    core = replace(
+        session, placements=session.placements[:minimum], tasks=minimum, min_available=None
+    )
+    parts = [Job(core, job.account, job.request)]
+    for number, placement in enumerate(session.placements[minimum:], start=minimum):
+        one = replace(
+            session,
+            id=f"{session.id}#{number:04}",
+            placements=(placement,),
+            tasks=1,
+            min_available=None,
+        )
+        part = Job(one, job.account, job.request)
+        part.surplus_of = session.id
+        part.victim_rank = victim_rank(one, whole=False)
+        parts.append(part)
+    return parts
+
+
+def one_more(job: Job) -> Job:
+    """One container more of a gang that may have more than its minimum."""
+    one = replace(job.session, state="pending", placements=(), tasks=1, min_available=None)
+    return Job(one, job.account, job.request)
+
+
+def victim_rank(session: Session, whole: bool) -> VictimRank:
+    """Victims inside a project: lowest priority, surplus containers of gangs, youngest first."""
     return (
         session.priority,
         whole,

@@ -185,6 +185,8 @@ class Evict:
     for_session: str
     kind: Literal["reclaim", "preempt"]
     reason: Reason
+    containers: tuple[TaskPlacement, ...] = ()
+    """Of a gang that runs with more than its minimum: stop only these; () means all."""
 
 
 @dataclass(frozen=True, slots=True)

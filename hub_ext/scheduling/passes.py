@@ -9,7 +9,7 @@ from hub_ext.scheduling.allocate import fits_exactly, place
 from hub_ext.scheduling.backfill import Backfill, Reservation
 from hub_ext.scheduling.check import check
 from hub_ext.scheduling.estimate import estimates
-from hub_ext.scheduling.jobs import Job
+from hub_ext.scheduling.jobs import Job, one_more
 from hub_ext.scheduling.model import (
     Decisions,
     Evict,
@@ -98,8 +98,29 @@ def allocate(state: State, jobs: list[Job]) -> Reservation | None:
             state.start(job, placements)
         elif not _await_release(state, job, backfill):
             backfill.consider(job)
+    _grow(state, backfill)
     backfill.lift()
     return backfill.reservation
+
+
+def _grow(state: State, backfill: Backfill) -> None:
+    """Containers beyond their minimum for gangs that start now: one each, round by round."""
+    growing = {j.id: one_more(j) for j in state.pending if _may_grow(state, j)}
+    wanted = {j.id: j.session.tasks for j in state.pending if j.id in growing}
+    while growing:
+        queue = JobQueue(growing.values())
+        while queue:
+            job = queue.pop()
+            placements = place(state.finder, job, with_ending=True)
+            if placements is not None:
+                state.start(job, [*state.starts[job.id], *placements], new=placements)
+                backfill.note_start(placements, job)
+            if placements is None or len(state.starts[job.id]) >= wanted[job.id]:
+                del growing[job.id]
+
+
+def _may_grow(state: State, job: Job) -> bool:
+    return job.id in state.starts and len(state.starts[job.id]) < job.session.tasks
 
 
 def _await_release(state: State, job: Job, backfill: Backfill) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from hub_ext.scheduling.accounts import over_quota
 from hub_ext.scheduling.harvest import Harvest
-from hub_ext.scheduling.jobs import Job, Rank
+from hub_ext.scheduling.jobs import Job, Rank, split
 from hub_ext.scheduling.minimum_runtime import is_protected
 from hub_ext.scheduling.model import Evict
 from hub_ext.scheduling.order import JobQueue
@@ -49,7 +49,7 @@ class VictimSearch:
         self._victims: dict[str, list[Job]] = {}
         for job in state.running:
             if not job.fixed:
-                self._victims.setdefault(job.account.name, []).append(job)
+                self._victims.setdefault(job.account.name, []).extend(split(job))
 
     def run(self) -> list[Evict]:
         """Reclaim for everyone who may, then preempt; in queue order."""
@@ -110,7 +110,11 @@ class VictimSearch:
                 for v in victims
                 if v.id not in gone
                 and (kind == "reclaim" or v.session.priority < claimant.session.priority)
-                and not (guarded and is_protected(v, claimant.account, kind, now))
+                and not (
+                    guarded
+                    and v.surplus_of is None
+                    and is_protected(v, claimant.account, kind, now)
+                )
             ]
         return found
 

@@ -99,10 +99,16 @@ class State:
         amount = held_by(placements, job.session)
         self.accounts.book(job.account.name, amount, job.fixed, sign)
 
-    def start(self, job: Job, placements: list[TaskPlacement]) -> None:
-        """Decide: these containers start now. They are already taken from ``now``."""
-        self.occupy(self.soon, job.session, placements)
-        self.book(job, placements)
+    def start(
+        self,
+        job: Job,
+        placements: list[TaskPlacement],
+        new: list[TaskPlacement] | None = None,
+    ) -> None:
+        """Decide: these containers start now. The new ones are already taken from ``now``."""
+        added = placements if new is None else new
+        self.occupy(self.soon, job.session, added)
+        self.book(job, added)
         self.starts[job.id] = placements
 
     def hold(self, job: Job, placements: tuple[TaskPlacement, ...]) -> None:

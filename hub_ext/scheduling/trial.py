@@ -110,7 +110,8 @@ def _place_again(
             found = tuple(placements)
             journal.book(job, found, +1)
             continue
-        again = _same_or_other_place(state, journal, job)
+        broken = job.surplus_of in {other.id for other in lost}
+        again = None if broken else _same_or_other_place(state, journal, job)
         if again is None:
             lost.append(job)
         elif again != job.session.placements:
@@ -132,6 +133,8 @@ def _same_or_other_place(
         state.occupy(state.soon, session, session.placements)
         placements = session.placements
     else:
+        if victim.surplus_of is not None:
+            return None
         found = place(state.later, victim, with_ending=False, seen=journal.remember)
         if found is None:
             return None
@@ -151,7 +154,9 @@ def carry_out(state: State, outcome: Outcome, kind: Kind) -> list[Evict]:
         state.freeing |= numbers(state.soon, placements)
         state.evicted.append(victim)
     for victim in outcome.lost:
-        evictions.append(Evict(victim.id, claimant.id, kind, _why(kind, claimant, None)))
+        part = victim.session.placements if victim.surplus_of else ()
+        name = victim.surplus_of or victim.id
+        evictions.append(Evict(name, claimant.id, kind, _why(kind, claimant, None), part))
     for victim, placements in outcome.moved:
         evictions.append(Evict(victim.id, claimant.id, kind, _why(kind, claimant, placements)))
         state.occupy(state.soon, victim.session, placements)

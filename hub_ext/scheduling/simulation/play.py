@@ -98,9 +98,16 @@ class _Table:
                 reserved=(),
             )
         for eviction in decisions.evictions:
+            session = self._sessions[eviction.session_id]
+            if eviction.containers and session.state == "running":
+                left = list(session.placements)
+                for placement in eviction.containers:
+                    left.remove(placement)
+                self._sessions[session.id] = replace(session, placements=tuple(left))
+                continue
             self._evicted.add(eviction.session_id)
             self._sessions[eviction.session_id] = replace(
-                self._sessions[eviction.session_id],
+                session,
                 state="pending",
                 placements=(),
                 running_since=None,
