@@ -93,9 +93,13 @@ class ApportionDockerSpawner(ApportionSpawnerMixin, DockerSpawner):
         env = container_environment(grant, hub_env, self.ready_url(hub_env))
         config = container_config(grant, env, self._command())
         self.object_id = await self._create(config, host_config(grant))
+        self.stopwatch.mark("create")
         await announced()
+        self.stopwatch.mark("announce")
         await self.docker("start", self.object_id)
-        return await self._address(), SESSION_PORT
+        address = await self._address()
+        self.stopwatch.mark("container")
+        return address, SESSION_PORT
 
     async def _create(self, config: dict[str, Any], host: dict[str, Any]) -> str:
         try:

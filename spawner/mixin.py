@@ -29,6 +29,7 @@ from .release import HubLifetime, ServerKey, pending_release, release_in_backgro
 from .reporting import StatusReporter
 from .service_client import ServiceClient, ServiceError
 from .throttle import StartThrottle, default_concurrent_starts
+from .timing import Stopwatch
 
 #: A launch request is a few hundred bytes; what is much larger is no launch request.
 MAX_OPTIONS_BYTES = 64 * 1024
@@ -114,6 +115,7 @@ class ApportionSpawnerMixin(Spawner):
         self._outcome: tuple[str, str] | None = None
         self._holds_start_slot = False
         self._server_ready = asyncio.Event()
+        self.stopwatch = Stopwatch()
         self._reporter: StatusReporter | None = None
         super().__init__(**kwargs)
 
@@ -181,7 +183,9 @@ class ApportionSpawnerMixin(Spawner):
         try:
             await maybe_future(super().run_pre_spawn_hook())
             await self._wait_for_slice()
+            self.stopwatch.mark("slice")
             await self._wait_for_turn()
+            self.stopwatch.mark("turn")
         except asyncio.CancelledError:
             self._cancelled()
             raise
@@ -194,6 +198,7 @@ class ApportionSpawnerMixin(Spawner):
             self.journal = ProgressJournal()
         self.placement = self._grant = self._wait = self._outcome = self._reporter = None
         self._server_ready = asyncio.Event()
+        self.stopwatch = Stopwatch()
         self.stage = "waiting"
 
     async def _wait_for_slice(self) -> None:
@@ -270,6 +275,8 @@ class ApportionSpawnerMixin(Spawner):
         self._tell(70, "Waiting for Jupyter to come up.", "STARTING")
         url = url_path_join(f"http://{ip}:{port}", self.server.base_url, "api")
         await wait_until_ready(self._server_ready, url, self.exit_reason)
+        self.stopwatch.mark("Jupyter")
+        self.log.info("Started %s: %s", self._log_name, self.stopwatch)
         self._tell(95, "Your server is ready.", "RUNNING")
         return ip, port
 
