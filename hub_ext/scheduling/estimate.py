@@ -52,8 +52,7 @@ class _Play:
         self.capacity = state.soon.copy()
         self.policy = Pack()
         self.found: dict[str, float] = {}
-        self.releases: list[tuple[float, int, Job, tuple[TaskPlacement, ...]]] = []
-        self.counter = 0
+        self.releases: list[tuple[float, str, Job, tuple[TaskPlacement, ...]]] = []
         self.lines: dict[Request, list[tuple[int, Job]]] = {}
         for place, job in enumerate(waiting):
             if place >= MOST_SESSIONS:
@@ -71,8 +70,7 @@ class _Play:
         else:
             end = ends_at(session, self.now)
         if end is not None:
-            self.counter += 1
-            heapq.heappush(self.releases, (end, self.counter, job, tuple(placements)))
+            heapq.heappush(self.releases, (end, job.id, job, tuple(placements)))
 
     def run(self) -> None:
         """Play until nobody waits, nothing is left to end, or the bound is reached."""

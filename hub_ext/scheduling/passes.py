@@ -55,7 +55,7 @@ def dry_run(snapshot: Snapshot, session: Session, policy: str = "fragmentation")
 
 def keep_promises(state: State, allowed: list[Job]) -> None:
     """Give or keep the places that an earlier pass had freed for somebody."""
-    for job in state.ending:
+    for job in sorted(state.ending, key=lambda j: j.rank):
         places = job.session.reserved
         if places and fits_exactly(state.soon, job, places):
             state.accounts.request(job.account.name, job.amount)
