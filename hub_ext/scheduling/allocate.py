@@ -73,7 +73,7 @@ def _place_by_memory(
     """A request by GPU memory costs another part of each kind of device: check on the spot."""
     capacity, request = finder.capacity, job.request
     scores = finder.scores(request)
-    allowed = np.arange(len(scores)) if nodes is None else np.array(sorted(nodes))
+    allowed = np.arange(len(scores)) if nodes is None else np.array(sorted(nodes), dtype=int)
     for node in allowed[np.argsort(scores[allowed], kind="stable")]:
         if scores[node] == NEVER:
             return None
