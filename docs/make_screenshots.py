@@ -1,0 +1,154 @@
+"""Makes the screenshots of the documentation: ``.venv/bin/python -m docs.make_screenshots``.
+
+Starts a deployment of its own with two simulated GPUs, walks through it as a student does, and
+stops it again. Needs what the end-to-end tests need: a Docker engine, the images, Chromium.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+
+from tests.e2e.conftest import _CHROMIUM_FLAGS
+from tests.e2e.lab import SERVICE, Lab, Person
+from tests.e2e.test_real_work import TRAINING, compare_runs, open_lab
+
+IMAGES = Path(__file__).parent / "images"
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+MAX_BYTES = 200_000
+
+
+def main() -> None:
+    """All pictures, in the order in which a student meets the pages."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="apportion-shots-") as data, sync_playwright() as play:
+        lab = Lab(Path(data), "--simulate-gpus", "2x16GiB")
+        try:
+            chromium = shutil.which("chromium") or "/usr/bin/chromium"
+            browser = play.chromium.launch(executable_path=chromium, args=_CHROMIUM_FLAGS)
+            shoot_everything(lab, browser)
+            browser.close()
+        finally:
+            lab.close()
+
+
+def shoot_everything(lab: Lab, browser: Browser) -> None:
+    """The form, the queue, JupyterLab and MLflow, with two students on two GPUs."""
+    maria, jonas = lab.person("maria"), lab.person("jonas")
+    page = log_in(browser, maria)
+    fill_in_form(page, lab)
+    shoot(page, "form", full_page=True)
+    shoot_on_phone(page, "form-phone")
+    page.click("form#spawn_form [type=submit]")
+    page.wait_for_url("**/user/maria/**", timeout=90_000)
+    shoot_sessions(page, lab)
+
+    other = log_in(browser, jonas)
+    shoot_pending(other, lab)
+    other.context.close()
+
+    shoot_real_work(page, lab, maria)
+    page.context.close()
+    for person in (maria, jonas):
+        person.stop_all()
+
+
+def log_in(browser: Browser, person: Person) -> Page:
+    """A new window, through the hub's login form."""
+    context = browser.new_context(viewport=WIDE)
+    page = context.new_page()
+    page.goto(f"{person.lab.url}/hub/login")
+    page.fill("#username_input", person.name)
+    page.fill("#password_input", person.password)
+    page.click("#login_submit")
+    page.wait_for_url("**/hub/**")
+    return page
+
+
+def fill_in_form(page: Page, lab: Lab) -> None:
+    """Three sessions of one GPU each, on a node that has two."""
+    page.goto(f"{lab.url}/hub/spawn")
+    page.wait_for_selector("#launch-form")
+    page.select_option("#launch-family", label="Data science")
+    page.select_option("#launch-version", index=1)
+    page.check("#launch-preset-own", force=True)
+    for name, value in {
+        "fgpu": "1",
+        "cpu": "1",
+        "memory_gib": "2",
+        "new_folder": "exercises",
+        "name": "regression",
+        "count": "3",
+    }.items():
+        page.fill(f"#launch-{name}", value)
+    expect(page.locator("#launch-forecast")).to_contain_text("in line", timeout=20_000)
+
+
+def shoot_sessions(page: Page, lab: Lab) -> None:
+    """Two run, one waits."""
+    page.goto(lab.url + SERVICE + "/")
+    expect(page.locator("tr[data-status=RUNNING]")).to_have_count(2, timeout=90_000)
+    expect(page.locator("tr[data-status=PENDING]")).to_contain_text("1st in line")
+    shoot(page, "sessions")
+    shoot_on_phone(page, "sessions-phone")
+
+
+def shoot_pending(page: Page, lab: Lab) -> None:
+    """The hub's page of a start that waits behind somebody else."""
+    page.goto(f"{lab.url}/hub/spawn")
+    page.wait_for_selector("#launch-form")
+    page.check("#launch-preset-own", force=True)
+    page.fill("#launch-fgpu", "0.5")
+    page.click("form#spawn_form [type=submit]")
+    page.wait_for_url("**/hub/spawn-pending/**")
+    expect(page.locator("#pending-headline")).to_contain_text("in the queue", timeout=20_000)
+    expect(page.locator("#pending-reason")).to_contain_text("Needs", timeout=20_000)
+    shoot(page, "pending")
+    shoot_on_phone(page, "pending-phone")
+
+
+def shoot_real_work(page: Page, lab: Lab, person: Person) -> None:
+    """The launcher, and MLflow's comparison of three runs."""
+    session = next(each for each in person.live() if each["status"] == "RUNNING")
+    open_lab(page, lab, session["url"])
+    card = page.locator(".jp-LauncherCard", has_text="MLflow UI")
+    card.scroll_into_view_if_needed()
+    news = page.get_by_role("button", name="No", exact=True)
+    if news.is_visible():
+        news.click()
+    page.wait_for_load_state("networkidle")
+    shoot(page, "launcher")
+    lab.run_in(session["id"], "python", "-c", TRAINING)
+    with page.context.expect_page() as opened:
+        card.click()
+    mlflow = opened.value
+    mlflow.set_viewport_size(WIDE)
+    mlflow.wait_for_url("**/mlflow/**", timeout=180_000)
+    mlflow.goto(mlflow.url.split("#")[0] + "#/experiments/0/runs")
+    compare_runs(mlflow)
+    for metric in ("rmse", "r2"):
+        expect(mlflow.get_by_text(metric, exact=True).first).to_be_visible()
+    shoot(mlflow, "mlflow-compare")
+
+
+def shoot_on_phone(page: Page, name: str) -> None:
+    """The whole page as a phone shows it; then back to a wide window."""
+    page.set_viewport_size(PHONE)
+    shoot(page, name, full_page=True)
+    page.set_viewport_size(WIDE)
+
+
+def shoot(page: Page, name: str, *, full_page: bool = False) -> None:
+    """One PNG. AssertionError when it is too large for the repository."""
+    path = IMAGES / f"{name}.png"
+    page.screenshot(path=path, full_page=full_page, animations="disabled")
+    assert path.stat().st_size < MAX_BYTES, f"{path} has {path.stat().st_size} bytes"
+    print(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path, flush=True)
+
+
+if __name__ == "__main__":
+    main()
