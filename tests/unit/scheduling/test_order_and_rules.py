@@ -350,3 +350,44 @@ def test_a_slice_on_each_of_two_devices() -> None:
 
     assert placement.slices == (Slice(1, 500), Slice(2, 500))
     assert violations(carry_out(site, schedule(site))) == []
+
+
+def test_one_by_gpu_memory_waits_behind_the_head_for_what_is_coming_free() -> None:
+    site = snapshot(
+        running("x", [(0, 1000)], ending=True),
+        running("y", [(1, 1000)], running_since=NOW, time_limit_s=600.0),
+        session("head", 2000, order=1),
+        session("memory", demand=Demand(0, 1000, 1024, gpu_memory_mib=5000), order=2),
+    )
+
+    decisions = schedule(site)
+
+    assert started(decisions) == set()
+    assert decisions.reservations == {}
+
+
+def test_a_gang_is_shrunk_to_its_minimum_before_it_is_stopped() -> None:
+    elastic = replace(
+        running("wide", [], project="a"),
+        demand=Demand(1000, 1000, 1024),
+        tasks=2,
+        min_available=1,
+        placements=(
+            TaskPlacement("gpu-1", (Slice(0, 1000),)),
+            TaskPlacement("gpu-1", (Slice(1, 1000),)),
+        ),
+    )
+    site = snapshot(elastic, session("mine", project="b"), projects=HALVES)
+
+    (eviction,) = schedule(site).evictions
+
+    assert eviction.session_id == "wide"
+    assert eviction.containers == (TaskPlacement("gpu-1", (Slice(1, 1000),)),)
+
+
+def test_two_growing_gangs_share_what_is_left() -> None:
+    gangs = [session(name, tasks=3, min_available=1, order=i) for i, name in enumerate("xy")]
+
+    starts = schedule(snapshot(*gangs, nodes=[node("gpu-1", 4)])).starts
+
+    assert sorted(len(start.placements) for start in starts) == [2, 2]
