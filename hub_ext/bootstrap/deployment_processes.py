@@ -57,8 +57,8 @@ class DeploymentProcesses:
             self._write()
 
     def _is_part(self, process: Process) -> bool:
-        if process in self._parts:
-            return True
+        if not process.has_a_program_of_its_own():
+            return False  # perhaps a user server of which the hub is only forking
         environment = process.environment()
         if environment.get(MARK) == str(self._data):
             return True
@@ -81,7 +81,12 @@ class DeploymentProcesses:
             recorded = [Process(int(pid), int(started)) for pid, started in state["processes"]]
         except (OSError, ValueError, KeyError, TypeError):
             recorded = []
-        marked = [p for p in processes.everyone() if p.environment().get(MARK) == str(self._data)]
+        marked = [
+            process
+            for process in processes.everyone()
+            if process.has_a_program_of_its_own()
+            and process.environment().get(MARK) == str(self._data)
+        ]
         ours = dict.fromkeys([*recorded, *marked])
         return [p for p in ours if p.pid != os.getpid() and p.is_alive()]
 

@@ -45,6 +45,13 @@ class Process:
         pairs = (item.partition(b"=") for item in raw.split(b"\0") if item)
         return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 
+    def has_a_program_of_its_own(self) -> bool:
+        """Whether it has got past fork to exec: before, it shows its parent's environment."""
+        stat = _stat(self.pid)
+        if stat is None:
+            return False
+        return self.command() != Process(stat.parent, 0).command()
+
     def command(self) -> str:
         """Its command line, for messages."""
         try:

@@ -188,6 +188,7 @@ def test_next_start_stops_what_a_killed_supervisor_and_hub_left(
     left = run.parts()
     run.process.send_signal(signal.SIGSTOP)
     left["hub"].send(signal.SIGKILL)
+    assert processes.wait_for_end([left["hub"]], LIMIT_S) == []
     run.end(signal.SIGKILL)
     assert left["proxy"].is_alive()
 
