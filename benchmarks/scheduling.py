@@ -160,7 +160,8 @@ def main() -> None:
         known = sum(w.estimate_s is not None for w in decisions.waiting)
         print(
             f"{nodes:5}  {count:7}  {count:7}  {100:8}  {seconds:7.2f}  {cpu:5.2f}"
-            f"  {len(decisions.starts):6}  {len(decisions.evictions):9}  {known:13}  {peak:8.0f}  {label}"
+            f"  {len(decisions.starts):6}  {len(decisions.evictions):9}  {known:13}"
+            f"  {peak:8.0f}  {label}"
         )
         assert len(decisions.starts) + len(decisions.waiting) == count
         assert all(w.reason.message for w in decisions.waiting)

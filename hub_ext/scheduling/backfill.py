@@ -2,9 +2,9 @@
 
 A session passes the head only if it does not delay it: by its time limit it has ended
 when the head can start, or it uses what the head will not need. When that time is not
-known (nobody has a time limit), others may pass, but only for a while: after
-``PATIENCE_S`` in line the head's place is kept whatever happens, so that small
-sessions cannot starve it. Lifka, "The ANL/IBM SP scheduling system" (1995).
+known (nobody has a time limit), others may pass for ``PATIENCE_S``; then the head's
+place is kept for as long, and so on in turn: small sessions cannot starve a big one,
+nor can one that waits for an endless session block everybody for ever. Lifka, "The ANL/IBM SP scheduling system" (1995).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from hub_ext.scheduling.request import Request
 from hub_ext.scheduling.state import State
 
 PATIENCE_S = 3600.0
-"""After so long in line the head's place is kept even if nobody knows when it comes free."""
+"""While nobody knows when its place comes free, the head is passed and kept to in turns
+of this length."""
 
 MOST_ATTEMPTS = 5
 """Sessions for which a reservation is worked out in one pass before giving up."""
@@ -73,7 +74,8 @@ class Backfill:
         if not _fit(_emptied(state), job):
             return None
         later = state.soon.copy()
-        patient = state.snapshot.now - job.session.submitted_at < PATIENCE_S
+        turns = (state.snapshot.now - job.session.submitted_at) // PATIENCE_S
+        patient = turns < 1 or turns % 2 == 0
         for time, ended, placements in _ends(state):
             if time == float("inf") and patient:
                 return None

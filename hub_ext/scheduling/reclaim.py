@@ -138,15 +138,17 @@ class VictimSearch:
             if not fair and step >= MOST_MOVED:
                 continue
             harvest.add(victim)
+            if trials >= MOST_TRIALS:
+                return None
             for victims in harvest.sets(last=not queue):
                 trials += 1
                 self._tried += 1
                 line = self._line(claimant, victims)
                 outcome = try_out(state, claimant, victims, line, harvest.fits_already)
-                if outcome is not None and (kind == "preempt" or is_fair(claimant, outcome.lost)):
+                if outcome is None or not (outcome.lost or outcome.moved):
+                    continue
+                if kind == "preempt" or is_fair(claimant, outcome.lost):
                     return outcome
-                if trials >= MOST_TRIALS:
-                    return None
         return None
 
     def _line(self, claimant: Job, victims: Sequence[Job]) -> list[Job]:

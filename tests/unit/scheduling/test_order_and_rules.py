@@ -214,7 +214,26 @@ def test_small_sessions_pass_at_first_but_do_not_starve_a_big_one() -> None:
     )
 
     assert started(schedule(site)) == {"small"}
-    assert started(schedule(replace(site, now=NOW + 2 * 3600))) == set()
+    assert started(schedule(replace(site, now=NOW + 1.5 * 3600))) == set()
+
+
+def test_a_head_that_waits_for_an_endless_session_blocks_the_rest_only_in_turns() -> None:
+    site = snapshot(
+        running("endless", [(0, 1000)], project="firm", preemptible=False),
+        running("loose", [(0, 1000)], where="gpu-2", project="guest"),
+        session("head", 2000, project="a", order=1),
+        session("small", 1000, project="a", order=2),
+        nodes=[node("gpu-1", 2), node("gpu-2", 1)],
+        projects=(project("a", quota=2000), project("firm"), project("guest", quota=0)),
+    )
+
+    second_hour = schedule(replace(site, now=NOW + 1.5 * 3600))
+    third_hour = schedule(replace(site, now=NOW + 2.5 * 3600))
+
+    assert started(second_hour) == set()
+    assert why(second_hour, "small").reason.code == "reserved"
+    assert second_hour.reservations == {}
+    assert started(third_hour) == {"small"}
 
 
 def test_an_impossible_session_at_the_head_blocks_nobody() -> None:
