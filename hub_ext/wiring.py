@@ -87,7 +87,7 @@ def _configure_hub(c: Any, data: Path, settings: DeploymentSettings, bind_url: s
         c.ConfigurableHTTPProxy,
         {
             # The proxy of PyPI: no Node.js needed.
-            "command": [str(Path(sys.executable).parent / "configurable-http-proxy")],
+            "command": [sys.executable, "-m", "spawner.streaming_proxy"],
             "api_url": f"http://127.0.0.1:{settings.proxy_api_port}",
             "auth_token": settings.proxy_token,
             "pid_file": str(data / "jupyterhub-proxy.pid"),
@@ -112,6 +112,10 @@ def _configure_login(c: Any) -> None:
             *c.JupyterHub.template_paths,
             str(Path(nativeauthenticator.__file__).parent / "templates"),
         ]
+        c.JupyterHub.template_vars = {
+            "sign_up_url": f"{c.JupyterHub.get('base_url', '/')}hub/signup",
+            **c.JupyterHub.get("template_vars", {}),
+        }
         _defaults(
             c.NativeAuthenticator,
             {
