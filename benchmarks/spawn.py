@@ -18,7 +18,9 @@ stops. Containers, networks, data and hubs are removed at the end; the images st
 from __future__ import annotations
 
 import json
+import signal
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -228,6 +230,8 @@ def main(rounds: int, crowds: tuple[int, ...], image: str, json_path: str | None
         Hub("same image", image),
         Hub("tuned", tuned),
     ]
+    # so that a benchmark that is stopped from outside still cleans up
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         for hub in hubs:
             hub.start(client)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from jupyterhub.spawner import SpawnException
 
 from .engine import EngineError
+from .grant import Grant
 from .queue_wait import SessionEnded
 from .readiness import ServerExited
 from .service_client import RequestRefused, ServiceDenied, SessionConflict, SessionGone
@@ -37,7 +38,7 @@ def refusal(error: Exception) -> SpawnException:
     return SpawnException(message, reason="service", status_code=503, log_message=str(error))
 
 
-def start_failure(error: Exception, *, node: str, image: str, limit_s: float) -> SpawnException:
+def start_failure(error: Exception, grant: Grant | None, limit_s: float) -> SpawnException:
     """Why the container or the server in it did not start, in words for its user."""
     if isinstance(error, ServerExited):
         return SpawnException(str(error), reason="server-exited", status_code=500)
@@ -45,6 +46,7 @@ def start_failure(error: Exception, *, node: str, image: str, limit_s: float) ->
         message = f"The server did not answer within {limit_s:.0f} seconds."
         return SpawnException(message, reason="timeout", status_code=504)
     if isinstance(error, EngineError):
+        node, image = (grant.node, grant.image) if grant else ("", "")
         return _engine_failure(error, node, image)
     return SpawnException(str(error), reason="start", status_code=500)
 

@@ -15,7 +15,7 @@ from jupyterhub.handlers.base import BaseHandler
 from tornado import web
 
 from .mixin import ApportionSpawnerMixin
-from .service_client import RequestRefused, ServiceError, SessionGone
+from .service_client import Ending, RequestRefused, ServiceError, SessionGone
 
 NOT_FOUND = "No access to resources or resources not found"
 SERVICE_AWAY = "The queue service is restarting; your place is kept."
@@ -95,7 +95,7 @@ class QueueHandler(_SpawnerHandler):
             raise web.HTTPError(409, "The server is active: stop it by the hub's own API.")
         try:
             await self.spawner_of(user).service.end_by_server(
-                user_name, server_name, "CANCELLED", "Cancelled by the user."
+                user_name, server_name, Ending("CANCELLED", "Cancelled by the user.")
             )
         except SessionGone:
             pass

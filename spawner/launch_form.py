@@ -1,7 +1,8 @@
-"""The hub's spawn form: its HTML comes from the service, its answers go back as launch options."""
+"""Launch options on their way in: the hub's spawn form (whose HTML is the service's) and REST."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from jupyterhub.spawner import SpawnException
@@ -18,6 +19,9 @@ FORM_UNAVAILABLE = (
 OWN_NUMBERS = "custom"
 
 MIB_PER_GIB = 1024
+
+#: A launch request is a few hundred bytes; what is much larger is no launch request.
+MAX_OPTIONS_BYTES = 64 * 1024
 
 
 async def fetch_launch_form(spawner: Any) -> str:
@@ -107,3 +111,13 @@ def _number(text: str, field: str) -> float:
 def _last(values: Any) -> str:
     last = values[-1] if values else ""
     return last.strip() if isinstance(last, str) else ""
+
+
+def accept_launch_options(spawner: Any, options: Any) -> None:
+    """Refuse what cannot be launch options; their values are judged by the service.
+
+    The hub stores ``user_options`` of its REST API unseen, so this runs for every spawn.
+    """
+    if not isinstance(options, dict) or len(json.dumps(options, default=str)) > MAX_OPTIONS_BYTES:
+        raise SpawnException("The launch options are not acceptable.", reason="bad-options")
+    spawner.launch_options = dict(options)

@@ -7,10 +7,8 @@ The wait for a slice happens in ``run_pre_spawn_hook``, whose time does not coun
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from jupyterhub import orm
 from jupyterhub.spawner import Spawner, SpawnException
@@ -21,38 +19,27 @@ from traitlets import Integer, Unicode, default
 from .engine import EngineError
 from .failures import refusal, start_failure
 from .grant import Grant, Placement, SessionView
-from .launch_form import fetch_launch_form, launch_options_from_form
+from .hub_wide import service_client, start_throttle
+from .launch_form import (
+    accept_launch_options,
+    fetch_launch_form,
+    launch_options_from_form,
+)
 from .progress import ProgressJournal, stage_event
 from .queue_wait import STILL_ENDING, QueueWait, ServerRequest, SessionEnded
 from .readiness import ServerExited, wait_until_ready
 from .release import HubLifetime, ServerKey, pending_release, release_in_background
 from .reporting import StatusReporter
-from .service_client import ServiceClient, ServiceError
+from .service_client import Ending, ServiceClient, ServiceError
 from .throttle import StartThrottle, default_concurrent_starts
 from .timing import Stopwatch
 
-#: A launch request is a few hundred bytes; what is much larger is no launch request.
-MAX_OPTIONS_BYTES = 64 * 1024
 #: How long a stop waits for the service to note it; the release itself goes on until it is heard.
 RELEASE_LIMIT_S = 3.0
 #: Kept back from ``start_timeout``, so that the reason is ours and not the hub's.
 START_MARGIN_S = 1.0
 
-_throttles: WeakKeyDictionary[asyncio.AbstractEventLoop, StartThrottle] = WeakKeyDictionary()
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], ServiceClient]] = (
-    WeakKeyDictionary()
-)
 _hub_lifetime = HubLifetime()
-
-
-def accept_launch_options(spawner: Any, options: Any) -> None:
-    """Refuse what cannot be launch options; their values are judged by the service.
-
-    The hub stores ``user_options`` of its REST API unseen, so this runs for every spawn.
-    """
-    if not isinstance(options, dict) or len(json.dumps(options, default=str)) > MAX_OPTIONS_BYTES:
-        raise SpawnException("The launch options are not acceptable.", reason="bad-options")
-    spawner.launch_options = dict(options)
 
 
 class ApportionSpawnerMixin(Spawner):
@@ -83,7 +70,7 @@ class ApportionSpawnerMixin(Spawner):
         help="""How many servers this hub starts at the same moment; the others wait their turn,
         and their pending page says how many are in front of them.
 
-        A start is one to two seconds of CPU. Default: the number of cores plus one.
+        A start is about a second of CPU. Default: the number of cores plus two.
         A site with many nodes sets it to about the sum of their cores.
         """,
     ).tag(config=True)
@@ -146,20 +133,13 @@ class ApportionSpawnerMixin(Spawner):
 
     @property
     def service(self) -> ServiceClient:
-        """The client of the queue service, shared by all spawners of the hub."""
-        clients = _clients.setdefault(asyncio.get_running_loop(), {})
-        key = (self.service_url, self.service_token)
-        if key not in clients:
-            clients[key] = ServiceClient(*key)
-        return clients[key]
+        """The client of the queue service."""
+        return service_client(self.service_url, self.service_token)
 
     @property
     def start_throttle(self) -> StartThrottle:
         """The one throttle of this hub."""
-        loop = asyncio.get_running_loop()
-        if loop not in _throttles:
-            _throttles[loop] = StartThrottle(self.max_concurrent_starts)
-        return _throttles[loop]
+        return start_throttle(self.max_concurrent_starts)
 
     @property
     def server_key(self) -> ServerKey:
@@ -253,8 +233,7 @@ class ApportionSpawnerMixin(Spawner):
         except SessionEnded as e:
             raise refusal(e) from e
         except (EngineError, ServerExited, ServiceError, TimeoutError) as e:
-            image, node = (self._grant.image, self._grant.node) if self._grant else ("", "")
-            failure = start_failure(e, node=node, image=image, limit_s=limit_s)
+            failure = start_failure(e, self._grant, limit_s)
             self._outcome = ("ERROR", failure.message)
             raise failure from e
         except Exception as e:
@@ -269,7 +248,7 @@ class ApportionSpawnerMixin(Spawner):
         self.stage = "starting"
         self._tell(40, f"Starting{self._where()}.", "STARTING")
         self.save_state()
-        self._reporter = self._new_reporter(grant.session_id)
+        self._reporter = self._new_reporter()
         self._reporter.announce_start()
         ip, port = await self.launch_server(grant, self._reporter.announced)
         self._tell(70, "Waiting for Jupyter to come up.", "STARTING")
@@ -298,10 +277,12 @@ class ApportionSpawnerMixin(Spawner):
         self.stage = "running"
         if self._reporter is None:
             self.save_state()
-            self._reporter = self._new_reporter(self.placement.session_id)
+            self._reporter = self._new_reporter()
         self._reporter.report_running()
 
-    def _new_reporter(self, session_id: str) -> StatusReporter:
+    def _new_reporter(self) -> StatusReporter:
+        assert self.placement is not None
+        session_id = self.placement.session_id
         return StatusReporter(self.service, session_id, self.report_details, self.log)
 
     # Stop, cancel, release
@@ -317,11 +298,13 @@ class ApportionSpawnerMixin(Spawner):
     async def run_post_stop_hook(self) -> None:
         """Release the slice, whatever ended the server, and wait a moment until it is noted."""
         self._leave_start_slot()
+        gone = True
         try:
             await self.discard_server()
         except EngineError as e:
+            gone = False
             self.log.warning("Could not clean up after %s: %s", self._log_name, e)
-        release = self._release()
+        release = self._release(server_gone=gone)
         if release is not None:
             await asyncio.wait([release], timeout=RELEASE_LIMIT_S)
         self.journal.close()
@@ -335,7 +318,7 @@ class ApportionSpawnerMixin(Spawner):
         if _hub_lifetime.ending:
             return  # the hub stops; the session keeps its place
         if self.stage == "waiting":
-            self._release()
+            self._release(server_gone=True)
         # While starting, a container may be in the making: its slice is free only once that is
         # gone, which stop() and run_post_stop_hook() see to.
         self.journal.close()
@@ -343,23 +326,22 @@ class ApportionSpawnerMixin(Spawner):
         # send the browser to a server that never was, in the second before it stops it.
         self.server = None
 
-    def _release(self) -> asyncio.Task[None] | None:
+    def _release(self, *, server_gone: bool) -> asyncio.Task[None] | None:
         """End the session if it is ours to end.
 
         A spawner that a restarted hub made for a session that waits or starts has no part in it:
         that session stays in the queue, and the service asks for its server again.
         """
-        outcome, message = self._outcome or self._default_outcome()
         wait, placement, service = self._wait, self.placement, self.service
+        outcome, message = self._outcome or self._default_outcome()
+        ending = Ending(outcome, message, server_gone)
         self._wait = None
         if wait is not None:
-            return release_in_background(
-                self.server_key, lambda: wait.give_up(outcome, message), self.log
-            )
+            return release_in_background(self.server_key, lambda: wait.give_up(ending), self.log)
         if placement is not None and self.stage == "running":
             session_id = placement.session_id
             return release_in_background(
-                self.server_key, lambda: service.end(session_id, outcome, message), self.log
+                self.server_key, lambda: service.end(session_id, ending), self.log
             )
         return pending_release(self.server_key)
 
@@ -410,5 +392,4 @@ class ApportionSpawnerMixin(Spawner):
         self.journal.publish(stage_event(progress, message, status, session_id))
 
     def _where(self) -> str:
-        node = self.placement.node if self.placement else ""
-        return f" on {node}" if node else ""
+        return f" on {self.placement.node}" if self.placement and self.placement.node else ""

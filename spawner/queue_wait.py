@@ -13,6 +13,7 @@ from .grant import SessionView
 from .progress import queue_event, stage_event
 from .service_client import (
     LONGEST_WAIT_S,
+    Ending,
     ServiceClient,
     ServiceError,
     ServiceUnavailable,
@@ -97,16 +98,15 @@ class QueueWait:
             except ServiceError:
                 return
 
-    async def give_up(self, outcome: str, message: str) -> None:
+    async def give_up(self, ending: Ending) -> None:
         """End what was asked for, also when the answer had not arrived yet."""
         if self._asking is None:
             return
         await asyncio.wait([self._asking])
         if self.session_id:
-            await self._client.end(self.session_id, outcome, message)
+            await self._client.end(self.session_id, ending)
         elif isinstance(self._asking.exception(), ServiceUnavailable):
-            request = self._request
-            await self._client.end_by_server(request.user, request.server_name, outcome, message)
+            await self._client.end_by_server(self._request.user, self._request.server_name, ending)
 
     async def _ask(self) -> SessionView:
         return await self._patiently(self._ask_once)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -60,6 +61,18 @@ class RequestRefused(ServiceError):
         self.field = field
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How a session ended: TERMINATED, CANCELLED or ERROR, and why.
+
+    ``server_gone``: nothing of its server is left, the service need not look.
+    """
+
+    outcome: str
+    message: str = ""
+    server_gone: bool = False
+
+
 class ServiceClient:
     """Asynchronous client of the spawner half of the service's REST interface."""
 
@@ -106,16 +119,13 @@ class ServiceClient:
             await self._post(f"/spawner/sessions/{quote(session_id, safe='')}/status", known)
         )
 
-    async def end(self, session_id: str, outcome: str, message: str = "") -> None:
+    async def end(self, session_id: str, ending: Ending) -> None:
         """Close the session and free its slice. Repeating it changes nothing."""
-        body = {"outcome": outcome, "message": message}
-        await self._post(f"/spawner/sessions/{quote(session_id, safe='')}/ended", body)
+        await self._post(f"/spawner/sessions/{quote(session_id, safe='')}/ended", asdict(ending))
 
-    async def end_by_server(
-        self, user: str, server_name: str, outcome: str, message: str = ""
-    ) -> None:
+    async def end_by_server(self, user: str, server_name: str, ending: Ending) -> None:
         """Like ``end`` when the request may have been stored but its id never arrived."""
-        body = {"user": user, "server_name": server_name, "outcome": outcome, "message": message}
+        body = {"user": user, "server_name": server_name, **asdict(ending)}
         await self._post("/spawner/ended", body)
 
     async def lookup(self, user: str, server_name: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 
 def default_concurrent_starts() -> int:
-    """One start more than there are cores: engine calls of one overlap the CPU of the others."""
-    return max(2, (os.cpu_count() or 1) + 1)
+    """Two starts more than there are cores: a third of a start is waiting for the engine."""
+    return (os.cpu_count() or 1) + 2
 
 
 class StartThrottle:

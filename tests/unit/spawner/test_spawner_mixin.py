@@ -14,7 +14,7 @@ from jupyterhub.spawner import SpawnException
 from queue_service import QueueService
 
 from spawner.engine import EngineError
-from spawner.mixin import accept_launch_options
+from spawner.launch_form import accept_launch_options
 
 Make = Callable[..., ImaginarySpawner]
 

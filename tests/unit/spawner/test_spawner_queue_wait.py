@@ -17,7 +17,7 @@ from spawner.queue_wait import (
     ServerRequest,
     SessionEnded,
 )
-from spawner.service_client import RequestRefused, ServiceClient
+from spawner.service_client import Ending, RequestRefused, ServiceClient
 
 REQUEST = ServerRequest("ann", "lab", "Lab", {"image": "x"})
 
@@ -129,7 +129,7 @@ async def test_a_refused_request_leaves_nothing_to_give_up(
     wait = waiting(client, [])
     with pytest.raises(RequestRefused):
         await wait.granted()
-    await wait.give_up("CANCELLED", "")
+    await wait.give_up(Ending("CANCELLED"))
 
     assert [path for path, _ in queue.calls] == ["/spawner/requests"]
 
@@ -144,7 +144,7 @@ async def test_a_cancel_before_the_answer_still_ends_what_was_stored(
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    giving_up = asyncio.create_task(wait.give_up("CANCELLED", "Cancelled."))
+    giving_up = asyncio.create_task(wait.give_up(Ending("CANCELLED", "Cancelled.")))
     queue.hold_answers.set()
     await giving_up
 
