@@ -4,7 +4,8 @@ A session passes the head only if it does not delay it: by its time limit it has
 when the head can start, or it uses what the head will not need. When that time is not
 known (nobody has a time limit), others may pass for ``PATIENCE_S``; then the head's
 place is kept for as long, and so on in turn: small sessions cannot starve a big one,
-nor can one that waits for an endless session block everybody for ever. Lifka, "The ANL/IBM SP scheduling system" (1995).
+nor can one that waits for an endless session block everybody for ever.
+Lifka, "The ANL/IBM SP scheduling system" (1995).
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Backfill:
         found = self._earliest(job)
         if found is not None:
             self.reservation = found
+            self._state.kept_nodes = set(found.spare_rows)
             for node, row in found.spare_rows.items():
                 self._state.now.set_row(node, row)
 

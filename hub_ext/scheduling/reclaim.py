@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from hub_ext.scheduling.accounts import over_quota
+from hub_ext.scheduling.accounts import may_hold, over_quota
 from hub_ext.scheduling.harvest import Harvest
 from hub_ext.scheduling.jobs import Job, Rank, split
 from hub_ext.scheduling.minimum_runtime import is_protected
@@ -127,6 +127,8 @@ class VictimSearch:
         state = self._state
         queue = JobQueue(self._candidates(claimant, kind), victims=True)
         harvest = Harvest(state, claimant)
+        if harvest.fits_already and may_hold(claimant.account, claimant.amount, claimant.fixed):
+            return None  # only the reservation of the head of the line is in its way
         losses = Losses(claimant)
         trials = 0
         for step in range(MOST_VICTIMS):

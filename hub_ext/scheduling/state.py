@@ -49,6 +49,8 @@ class State:
         self.starts: dict[str, list[TaskPlacement]] = {}
         self.reservations: dict[str, tuple[TaskPlacement, ...]] = {}
         self.evicted: list[Job] = []
+        self.kept_nodes: set[int] = set()
+        """Nodes on which the head of the line has a reservation."""
 
     def _take_in(self, sessions: Iterable[Session]) -> None:
         """Sort the sessions by what they do, and count what they hold and ask for."""

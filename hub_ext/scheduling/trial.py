@@ -139,6 +139,9 @@ def _same_or_other_place(
         if found is None:
             return None
         placements = tuple(found)
+        if numbers(state.soon, placements) & state.kept_nodes:
+            state.release(state.soon, session, placements)
+            return None
     journal.book(victim, placements, +1)
     return placements
 
