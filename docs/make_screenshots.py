@@ -20,6 +20,7 @@ IMAGES = Path(__file__).parent / "images"
 WIDE: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 MAX_BYTES = 200_000
+LIMIT_MS = 180_000
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def shoot_everything(lab: Lab, browser: Browser) -> None:
     shoot(page, "form", full_page=True)
     shoot_on_phone(page, "form-phone")
     page.click("form#spawn_form [type=submit]")
-    page.wait_for_url("**/user/maria/**", timeout=90_000)
+    page.wait_for_url("**/user/maria/**", timeout=LIMIT_MS)
     shoot_sessions(page, lab)
 
     other = log_in(browser, jonas)
@@ -60,6 +61,7 @@ def shoot_everything(lab: Lab, browser: Browser) -> None:
 def log_in(browser: Browser, person: Person) -> Page:
     """A new window, through the hub's login form."""
     context = browser.new_context(viewport=WIDE)
+    context.set_default_timeout(LIMIT_MS)
     page = context.new_page()
     page.goto(f"{person.lab.url}/hub/login")
     page.fill("#username_input", person.name)
@@ -85,13 +87,13 @@ def fill_in_form(page: Page, lab: Lab) -> None:
         "count": "3",
     }.items():
         page.fill(f"#launch-{name}", value)
-    expect(page.locator("#launch-forecast")).to_contain_text("in line", timeout=20_000)
+    expect(page.locator("#launch-forecast")).to_contain_text("in line", timeout=LIMIT_MS)
 
 
 def shoot_sessions(page: Page, lab: Lab) -> None:
     """Two run, one waits."""
     page.goto(lab.url + SERVICE + "/")
-    expect(page.locator("tr[data-status=RUNNING]")).to_have_count(2, timeout=90_000)
+    expect(page.locator("tr[data-status=RUNNING]")).to_have_count(2, timeout=LIMIT_MS)
     expect(page.locator("tr[data-status=PENDING]")).to_contain_text("1st in line")
     shoot(page, "sessions")
     shoot_on_phone(page, "sessions-phone")
@@ -105,8 +107,8 @@ def shoot_pending(page: Page, lab: Lab) -> None:
     page.fill("#launch-fgpu", "0.5")
     page.click("form#spawn_form [type=submit]")
     page.wait_for_url("**/hub/spawn-pending/**")
-    expect(page.locator("#pending-headline")).to_contain_text("in the queue", timeout=20_000)
-    expect(page.locator("#pending-reason")).to_contain_text("Needs", timeout=20_000)
+    expect(page.locator("#pending-headline")).to_contain_text("in the queue", timeout=LIMIT_MS)
+    expect(page.locator("#pending-reason")).to_contain_text("Needs", timeout=LIMIT_MS)
     shoot(page, "pending")
     shoot_on_phone(page, "pending-phone")
 
@@ -127,7 +129,7 @@ def shoot_real_work(page: Page, lab: Lab, person: Person) -> None:
         card.click()
     mlflow = opened.value
     mlflow.set_viewport_size(WIDE)
-    mlflow.wait_for_url("**/mlflow/**", timeout=180_000)
+    mlflow.wait_for_url("**/mlflow/**", timeout=LIMIT_MS)
     mlflow.goto(mlflow.url.split("#")[0] + "#/experiments/0/runs")
     compare_runs(mlflow)
     for metric in ("rmse", "r2"):
