@@ -52,6 +52,7 @@ c.DockerSpawner.network_name = "{network}"
 c.DockerSpawner.use_internal_ip = True
 c.DockerSpawner.remove = True
 c.DockerSpawner.prefix = "{network}"
+c.DockerSpawner.cmd = {command!r}
 c.JupyterHub.services = [{{"name": "benchmark", "api_token": "{token}"}}]
 c.JupyterHub.load_roles = [{{"name": "benchmark", "services": ["benchmark"],
     "scopes": ["admin:users", "admin:servers"]}}]
@@ -66,6 +67,8 @@ class Hub:
     name: str
     image: str
     apportion: bool = False
+    #: what stock DockerSpawner runs; None: the image's own command
+    command: list[str] | None = None
     options: dict[str, Any] = field(default_factory=dict)
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     url: str = ""
@@ -140,6 +143,7 @@ class Hub:
             api_port=free_port(),
             gateway=created.attrs["IPAM"]["Config"][0]["Gateway"],
             image=self.image,
+            command=self.command,
             network=self._network,
             token=self.token,
             proxy=[str(Path(sys.executable).parent / "configurable-http-proxy")],

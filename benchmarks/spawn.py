@@ -2,13 +2,15 @@
 
     python benchmarks/spawn.py [--rounds 10] [--json figures.json]
 
-Starts four hubs on this machine and measures them in turn, a round at a time, so that whatever
+Starts five hubs on this machine and measures them in turn, a round at a time, so that whatever
 else the machine does falls on all of them:
 
     apportion    ./apportion's hub, service, spawner and image
     stock        JupyterHub + DockerSpawner with an image as pip installs it
-    same image   JupyterHub + DockerSpawner with Apportion's image
     tuned        JupyterHub + DockerSpawner with the stock image, tuned as anyone can
+    same image   JupyterHub + DockerSpawner with Apportion's image, running jupyterhub-singleuser
+    same start   the same, running the image's own start-singleuser, which is part of Apportion;
+                 what is left between the two then is the queue and how readiness is learned
 
 Measured from the request (POST .../servers/) to the first HTTP 200 of the user's server through
 the proxy, with a new user and a new container each time. Then ten and twenty at once, and twenty
@@ -161,7 +163,7 @@ def measure(
 
 def verdicts(figures: list[Figures]) -> dict[str, bool]:
     """The promises, by what they say."""
-    ours, stock, same, tuned = figures
+    ours, stock, tuned, same, _same_start = figures
     kept = {
         f"median at most {MOST_OF_STOCK} of stock": ours.median_s / stock.median_s <= MOST_OF_STOCK,
         f"median at most {MOST_OF_STOCK} of stock with the same image": (
@@ -227,8 +229,9 @@ def main(rounds: int, crowds: tuple[int, ...], image: str, json_path: str | None
     hubs = [
         Hub("apportion", image, apportion=True, options=options),
         Hub("stock", stock),
-        Hub("same image", image),
         Hub("tuned", tuned),
+        Hub("same image", image, command=["jupyterhub-singleuser"]),
+        Hub("same start", image),
     ]
     # so that a benchmark that is stopped from outside still cleans up
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
