@@ -133,6 +133,7 @@ class ApportionService(Application):
 
     def start(self) -> None:
         """Run until a signal or the hub ends it. A refusal to start is one line, exit 1."""
+        os.umask(0o077)
         if self.exit_with_parent:
             _end_with_parent()
         try:
@@ -178,7 +179,7 @@ class ApportionService(Application):
         settings = DeploymentSettings.load_or_create(data_dir)
         database = Database(self.db_url or f"sqlite:///{data_dir / 'apportion.sqlite'}")
         database.upgrade()
-        storage = FolderStorage(Path(self.folder_root or data_dir / "folders"))
+        storage = FolderStorage(Path(self.folder_root or data_dir / "folders").resolve())
         storage.prepare()
         policy = self._policy()
         with database.transaction() as db:
@@ -229,7 +230,7 @@ def _user_ids() -> str:
     """uid:gid in a container: ``work``, or ours when we cannot give folders to ``work``."""
     if os.geteuid() in {0, 1000}:
         return "1000:1000"
-    return f"{os.geteuid()}:{os.getegid()}"
+    return f"{os.geteuid()}:{os.getegid() or 1000}"
 
 
 def _end_with_parent() -> None:

@@ -57,3 +57,10 @@ class OverLimit(ApportionError):
 
     status = 422
     code = "over_limit"
+
+
+class EngineAway(ApportionError):
+    """The container engine gives no answer now; try again (503)."""
+
+    status = 503
+    code = "engine_away"

@@ -14,6 +14,9 @@ from hub_ext.errors import BadValue
 GPU_MILLI = 1000
 """milli-GPU of one physical device."""
 
+_MOST_DECIMALS = 20
+"""A float's own digits fit; what is longer would be rounded in silence by the arithmetic."""
+
 
 @dataclass(frozen=True, slots=True)
 class FgpuUnit:
@@ -50,7 +53,9 @@ class FgpuUnit:
         if not fgpu.is_finite() or fgpu < 0:
             raise BadValue(f"fGPU must be zero or more, not {value}.", field=field)
         if fgpu > 1_000_000:
-            raise BadValue(f"{value} fGPU is more than any site has.", field=field)
+            raise BadValue(f"{fgpu:g} fGPU is more than any site has.", field=field)
+        if int(fgpu.as_tuple().exponent) < -_MOST_DECIMALS:
+            raise BadValue(f"fGPU have at most {_MOST_DECIMALS} decimals.", field=field)
         milli_fgpu = fgpu * 1000
         steps, rest = divmod(milli_fgpu, self.quantum_milli)
         if rest:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 _PAGE = 200
+_CONNECTIONS = 200
+"""Stopping a whole course at once must not queue up behind tornado's default of 10."""
+_ACCEPTED = 202
 
 
 class HubUnavailable(Exception):
@@ -40,6 +44,7 @@ class HubClient:
     def __init__(self, api_url: str, token: str) -> None:
         self._api_url = api_url.rstrip("/")
         self._token = token
+        self._client = SimpleAsyncHTTPClient(force_instance=True, max_clients=_CONNECTIONS)
 
     async def start_server(
         self, user: str, server_name: str, display_name: str, options: dict[str, Any]
@@ -51,14 +56,27 @@ class HubClient:
         await self._call("POST", _server_path(user, server_name), body)
 
     async def stop_server(self, user: str, server_name: str) -> bool:
-        """Ask for a stop. False when the hub knows no such active server."""
+        """Ask for a stop. True while the hub is still at it; False when nothing runs (any more)."""
         try:
-            await self._call("DELETE", _server_path(user, server_name))
+            response = await self._call("DELETE", _server_path(user, server_name))
         except HubRefused as refusal:
             if refusal.status in {400, 404}:
                 return False
             raise
-        return True
+        return response.code == _ACCEPTED
+
+    async def server(self, user: str, server_name: str) -> HubServer | None:
+        """One server as the hub sees it now; None when it is not active."""
+        path = f"/users/{quote(user, safe='')}/servers/{quote(server_name, safe='')}"
+        try:
+            found = json.loads((await self._call("GET", path)).body)
+        except HubRefused as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+        if not found["ready"] and not found["pending"]:
+            return None
+        return HubServer(user, server_name, bool(found["ready"]), found["pending"])
 
     async def active_servers(self) -> dict[tuple[str, str], HubServer]:
         """Every active server by (user, server name)."""
@@ -66,7 +84,7 @@ class HubClient:
         offset = 0
         while True:
             path = f"/users?state=active&offset={offset}&limit={_PAGE}"
-            users = json.loads(await self._call("GET", path))
+            users = json.loads((await self._call("GET", path)).body)
             for user in users:
                 for name, server in (user.get("servers") or {}).items():
                     servers[user["name"], name] = HubServer(
@@ -76,7 +94,7 @@ class HubClient:
                 return servers
             offset += _PAGE
 
-    async def _call(self, method: str, path: str, body: Any = None) -> bytes:
+    async def _call(self, method: str, path: str, body: Any = None) -> HTTPResponse:
         request = HTTPRequest(
             self._api_url + path,
             method=method,
@@ -87,14 +105,13 @@ class HubClient:
             request_timeout=60,
         )
         try:
-            response = await AsyncHTTPClient().fetch(request)
+            return await self._client.fetch(request)
         except HTTPClientError as error:
             if error.code == 599 or error.code in {502, 503, 504}:
                 raise HubUnavailable(str(error)) from error
             raise HubRefused(error.code, _message(error)) from error
         except OSError as error:
             raise HubUnavailable(str(error)) from error
-        return response.body
 
 
 def _server_path(user: str, server_name: str) -> str:

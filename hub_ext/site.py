@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hub_ext.gpu.devices import GpuSource
 from hub_ext.hub_client import HubClient
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.engine import Engine
+from hub_ext.scheduling.model import TaskPlacement
 from hub_ext.sessions.changes import Changes
 from hub_ext.sessions.store import SessionStore
 
@@ -51,3 +53,5 @@ class Site:
     images: dict[str, CatalogueImage] = field(default_factory=dict)
     """By reference, as of the last look at the node."""
     images_read_at: float = 0.0
+    reservations: Mapping[str, tuple[TaskPlacement, ...]] = field(default_factory=dict)
+    """What the last scheduling pass keeps for whom, by session id."""

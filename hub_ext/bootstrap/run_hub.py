@@ -17,6 +17,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2); kept across execve of an ordinary program
 def main() -> None:
     """argv: pid of the supervisor, then the command to become."""
     supervisor, command = int(sys.argv[1]), sys.argv[2:]
+    os.umask(0o077)  # databases and logs hold what only we may read
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != supervisor:  # it died before the line above took effect
         sys.exit("The supervisor is gone.")

@@ -32,7 +32,8 @@ class Database:
             parsed = make_url(url)
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
-            self.engine: Engine = create_engine(parsed, pool_pre_ping=True)
+            limits = {"connect_timeout": 5} if parsed.get_backend_name() == "postgresql" else {}
+            self.engine: Engine = create_engine(parsed, pool_pre_ping=True, connect_args=limits)
         except ArgumentError as error:
             raise DatabaseError(
                 "ApportionService.db_url is not a database URL; write sqlite:////PATH"

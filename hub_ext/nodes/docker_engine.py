@@ -12,7 +12,7 @@ import docker.errors
 import requests.exceptions
 
 from hub_ext.images.catalogue import CatalogueImage, list_images
-from hub_ext.nodes.engine import EngineUnavailable, Machine, SessionContainer
+from hub_ext.nodes.engine import EngineRefused, EngineUnavailable, Machine, SessionContainer
 
 SESSION_LABEL = "org.apportion.session"
 DEPLOYMENT_LABEL = "org.apportion.deployment"
@@ -22,7 +22,11 @@ _MIB = 1024 * 1024
 
 
 class DockerEngine:
-    """An Engine over one Docker daemon. Calls are bounded by ``timeout`` seconds."""
+    """An Engine over one Docker daemon. Calls are bounded by ``timeout`` seconds.
+
+    Raises EngineUnavailable when the daemon gives no answer, EngineRefused when it gives an
+    error.
+    """
 
     def __init__(self, deployment_id: str, *, url: str = "", timeout: int = 20) -> None:
         self.deployment_id = deployment_id
@@ -76,6 +80,8 @@ class DockerEngine:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        except docker.errors.APIError as error:
+            raise EngineRefused(f"Docker says: {error.explanation or error}") from error
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise EngineUnavailable(f"Docker does not answer: {error}") from error
 

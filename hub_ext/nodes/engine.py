@@ -30,8 +30,12 @@ class EngineUnavailable(Exception):
     """The engine gave no answer: nothing may be concluded about its containers."""
 
 
+class EngineRefused(Exception):
+    """The engine answered with an error about this one thing."""
+
+
 class Engine(Protocol):
-    """One node's engine. Every call may raise EngineUnavailable."""
+    """One node's engine. Every call may raise EngineUnavailable or EngineRefused."""
 
     async def machine(self) -> Machine:
         """How large the node is."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from hub_ext.db.models import DeviceRow, NodeRow
 from hub_ext.gpu.devices import GpuDevice
 from hub_ext.images.catalogue import CatalogueImage
-from hub_ext.nodes.engine import EngineUnavailable, Machine
+from hub_ext.nodes.engine import EngineRefused, EngineUnavailable, Machine
 from hub_ext.site import Site
 
 _FRESH_S = 2.0
@@ -26,7 +26,7 @@ async def refresh(site: Site) -> None:
     try:
         machine = await site.engine.machine()
         images = await site.engine.images()
-    except EngineUnavailable as error:
+    except (EngineRefused, EngineUnavailable) as error:
         log.error("Node %s: %s", site.node, error)
         with site.database.transaction() as db:
             row = db.get(NodeRow, site.node)
@@ -37,6 +37,8 @@ async def refresh(site: Site) -> None:
     _note_images(site, images)
     with site.database.transaction() as db:
         _write_node(db, site, machine)
+        for row in db.scalars(select(NodeRow).where(NodeRow.name != site.node)):
+            row.problem = "it is no longer part of this site"
         _write_devices(db, site.node, devices)
 
 
@@ -49,7 +51,7 @@ async def refresh_images(site: Site, *, unless_known: str = "") -> None:
         return
     try:
         _note_images(site, await site.engine.images())
-    except EngineUnavailable as error:
+    except (EngineRefused, EngineUnavailable) as error:
         log.error("Node %s: %s", site.node, error)
 
 
@@ -72,14 +74,22 @@ def _write_node(db: Session, site: Site, machine: Machine) -> None:
 
 
 def _write_devices(db: Session, node: str, devices: list[GpuDevice]) -> None:
-    """Devices are known by UUID; one that has vanished stays listed, with its problem."""
-    rows = {row.device: row for row in db.scalars(select(DeviceRow).where(DeviceRow.node == node))}
+    """Devices are known by UUID; one that has vanished stays listed, with its problem.
+
+    A device keeps its number for good, whatever order NVML lists it in: bookings name it.
+    """
+    known = db.scalars(select(DeviceRow).where(DeviceRow.node == node)).all()
+    taken = {row.device for row in known}
+    rows = {row.uuid: row for row in known}
     for device in devices:
-        row = rows.pop(device.index, None)
+        row = rows.pop(device.uuid, None)
         if row is None:
-            row = DeviceRow(node=node, device=device.index)
+            number = device.index
+            while number in taken:
+                number += 1
+            taken.add(number)
+            row = DeviceRow(node=node, device=number, uuid=device.uuid)
             db.add(row)
-        row.uuid = device.uuid
         row.model = device.model
         row.memory_mib = device.memory_mib
         row.simulated = device.simulated

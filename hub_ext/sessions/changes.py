@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A session of this user has changed; ``of_status``: more than why it waits."""
+
+    session_id: str
+    user: str
+    of_status: bool = True
 
 
 class Changes:
@@ -11,19 +21,19 @@ class Changes:
 
     def __init__(self) -> None:
         self._waiters: dict[str, set[asyncio.Event]] = {}
-        self._listeners: set[Callable[[str], None]] = set()
+        self._listeners: set[Callable[[Change], None]] = set()
 
-    def listen(self, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call ``callback(session_id)`` on every change; returns the way to stop it."""
+    def listen(self, callback: Callable[[Change], None]) -> Callable[[], None]:
+        """Call ``callback(change)`` on every change; returns the way to stop it."""
         self._listeners.add(callback)
         return lambda: self._listeners.discard(callback)
 
-    def announce(self, session_id: str) -> None:
-        """A change of this session has been committed."""
-        for event in self._waiters.get(session_id, ()):
+    def announce(self, change: Change) -> None:
+        """It has been committed."""
+        for event in self._waiters.get(change.session_id, ()):
             event.set()
         for callback in tuple(self._listeners):
-            callback(session_id)
+            callback(change)
 
     async def wait(self, session_id: str, limit_s: float) -> bool:
         """Wait for the next change, at most ``limit_s`` seconds. False when none came."""

@@ -6,22 +6,41 @@ The same model reads ``POST /sessions``, the hub's ``user_options`` and the dry 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from jupyterhub.slugs import is_valid_display_name
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from hub_ext.errors import BadValue
 
 MAX_COUNT = 50
-SERVER_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
+_SLUG_LENGTH = 30
+"""Longest server name of the hub."""
 
-_Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
-_SessionName = Annotated[
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+_Short = Annotated[
     str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f<>{}\\]+$"
-    ),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=_PRINTABLE),
 ]
+
+
+def _session_name(name: str) -> str:
+    """Spaces folded, composed; what the hub would refuse as a display name is refused here."""
+    name = unicodedata.normalize("NFC", " ".join(name.split()))
+    if not 1 <= len(name) <= 64 or not is_valid_display_name(name):
+        raise ValueError("use 1 to 64 letters, digits, spaces and common signs")
+    return name
+
+
+_SessionName = Annotated[str, Field(max_length=300), AfterValidator(_session_name)]
 
 
 class FolderMount(BaseModel):
@@ -29,8 +48,8 @@ class FolderMount(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(max_length=64)]
-    target: Annotated[str, Field(max_length=256)] | None = None
+    name: Annotated[str, Field(max_length=64, pattern=_PRINTABLE)]
+    target: Annotated[str, Field(max_length=256, pattern=_PRINTABLE)] | None = None
     mode: Literal["rw", "ro"] = "rw"
 
 
@@ -45,13 +64,18 @@ class LaunchRequest(BaseModel):
 
     name: _SessionName | None = None
     project: _Short | None = None
-    image: Annotated[str, StringConstraints(strip_whitespace=True, max_length=256)] | None = None
+    image: (
+        Annotated[str, StringConstraints(strip_whitespace=True, max_length=256, pattern=_PRINTABLE)]
+        | None
+    ) = None
     preset: _Short | None = None
-    fgpu: float | str | None = None
+    fgpu: float | Annotated[str, Field(max_length=32)] | None = None
     cpu: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] | None = None
     memory_mib: Annotated[int, Field(ge=128, le=16 * 1024 * 1024)] | None = None
     folders: Annotated[list[FolderMount], Field(max_length=50)] = []
-    new_folders: Annotated[list[str], Field(max_length=10)] = []
+    new_folders: Annotated[
+        list[Annotated[str, Field(max_length=64, pattern=_PRINTABLE)]], Field(max_length=10)
+    ] = []
     count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 1
     lifetime_s: Annotated[int, Field(ge=60, le=366 * 24 * 3600)] | None = None
 
@@ -75,12 +99,16 @@ def bad_value(error: ValidationError) -> BadValue:
     return BadValue(f"{field}: {first['msg']}.", field=field)
 
 
-def slug(name: str) -> str:
-    """A hub server name (1-30 of a-z 0-9 -, first a letter) that resembles ``name``."""
+def slug(name: str, number: int | None = None) -> str:
+    """A hub server name (1-30 of a-z 0-9 -, first a letter) that resembles ``name``.
+
+    ``number`` is appended, and never lost to the limit of length.
+    """
     text = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     if not text or not text[0].isalpha():
         text = f"s-{text}".rstrip("-")
-    return text[:30].rstrip("-")
+    suffix = "" if number is None else f"-{number}"
+    return text[: _SLUG_LENGTH - len(suffix)].rstrip("-") + suffix
 
 
 def numbered(name: str, number: int) -> str:

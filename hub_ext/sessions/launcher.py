@@ -14,7 +14,7 @@ from contextlib import suppress
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import Conflict, NotFound
 from hub_ext.hub_client import HubRefused, HubUnavailable
-from hub_ext.nodes.engine import EngineUnavailable
+from hub_ext.nodes.engine import EngineRefused, EngineUnavailable
 from hub_ext.sessions.status import LAUNCHING, Status
 from hub_ext.sessions.store import Why
 from hub_ext.site import Site
@@ -33,6 +33,9 @@ class Launcher:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._asked: dict[str, float] = {}
+        """When the hub was last asked to start a granted session (Unix s)."""
+        self._in_vain: dict[str, int] = {}
+        """How often it was asked since the grant."""
         self._stopping: set[tuple[str, str]] = set()
         """Servers that the hub is stopping for a session that has ended; no new start for them."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -40,7 +43,7 @@ class Launcher:
     async def run(self) -> None:
         """For ever: start what was granted and nobody waits for."""
         woken = asyncio.Event()
-        self._site.changes.listen(lambda _session_id: woken.set())
+        self._site.changes.listen(lambda change: woken.set() if change.of_status else None)
         while True:
             try:
                 self._start_granted()
@@ -54,6 +57,7 @@ class Launcher:
         rows = self._site.store.find(statuses={Status.SCHEDULED})
         granted = {row.id for row in rows}
         self._asked = {key: at for key, at in self._asked.items() if key in granted}
+        self._in_vain = {key: times for key, times in self._in_vain.items() if key in granted}
         for row in rows:
             asked = self._asked.get(row.id, 0.0)
             if (row.user, row.server_name) in self._stopping:
@@ -76,15 +80,18 @@ class Launcher:
         except HubUnavailable:
             self._asked.pop(row.id, None)
         except HubRefused as refusal:
-            self._refused(row, refusal)
+            log.warning("The hub did not start %s: %s", row.id, refusal)
+            self._count(row, f"The hub did not start it: {refusal}", final=refusal.status == 404)
+        else:
+            self._count(row, "The hub accepted its start, but never began it.")
 
-    def _refused(self, row: SessionRow, refusal: HubRefused) -> None:
-        """Try a few times; then the session ends and says what the hub said."""
+    def _count(self, row: SessionRow, what: str, *, final: bool = False) -> None:
+        """A start was asked for; after a few in vain the session ends and says why."""
+        self._in_vain[row.id] = self._in_vain.get(row.id, 0) + 1
+        if self._in_vain[row.id] < _ATTEMPTS and not final:
+            return
+        why = Why(what, "hub_refused")
         try:
-            if self._site.store.note_attempt(row.id) < _ATTEMPTS and refusal.status != 404:
-                log.warning("The hub did not start %s: %s", row.id, refusal)
-                return
-            why = Why(f"The hub did not start it: {refusal}", "hub_refused")
             self._site.store.transition(
                 row.id, Status.ERROR, why, by="service", allowed={Status.SCHEDULED}
             )
@@ -116,29 +123,30 @@ class Launcher:
         raise Conflict("The session is changing right now; try again.")
 
     async def _stop_server(self, row: SessionRow) -> None:
-        """Tell the hub; when it knows no such server, end the session here."""
+        """Tell the hub; once nothing runs there any more, make sure and end the session."""
         key = (row.user, row.server_name)
         self._stopping.add(key)
         try:
-            known = await self._site.hub.stop_server(row.user, row.server_name)
+            under_way = await self._site.hub.stop_server(row.user, row.server_name)
         except (HubUnavailable, HubRefused) as error:
             log.warning("The hub could not stop %s: %s; the reconciler will.", row.id, error)
             return
         finally:
             self._stopping.discard(key)
-        if not known and row.status == Status.TERMINATING:
+        if under_way or row.status != Status.TERMINATING:
+            return
+        try:
             await self.remove_container(row)
-            self.end(row.id, Status.TERMINATED, Why(row.reason_message), by="service")
+        except (EngineRefused, EngineUnavailable) as error:
+            log.warning("The container of %s was not removed: %s", row.id, error)
+            return
+        self.end(row.id, Status.TERMINATED, Why(row.reason_message), by="service")
 
     async def remove_container(self, row: SessionRow) -> None:
-        """Remove what still runs for a session. Raises EngineUnavailable."""
-        try:
-            for container in await self._site.engine.containers():
-                if container.session_id == row.id:
-                    await self._site.engine.remove(container.container_id)
-        except EngineUnavailable as error:
-            log.warning("The container of %s was not removed: %s", row.id, error)
-            raise
+        """Remove what still runs for a session. Raises EngineUnavailable, EngineRefused."""
+        for container in await self._site.engine.containers():
+            if container.session_id == row.id:
+                await self._site.engine.remove(container.container_id)
 
     def end(self, session_id: str, to: Status, why: Why, *, by: str) -> SessionRow:
         """End a session from wherever it is; one that has ended stays as it is."""

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from hub_ext.db.models import DeviceRow
 from hub_ext.errors import Conflict, NotFound
 from hub_ext.scheduling import model, schedule
+from hub_ext.sessions.changes import Change
 from hub_ext.sessions.snapshot import read_snapshot
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import GrantedSlice, Wait, Why
@@ -58,6 +59,7 @@ class Queue:
         with self._site.database.transaction() as db:
             snapshot = read_snapshot(self._site, db)
         decisions = schedule(snapshot, self._site.policy.placement)
+        self._site.reservations = decisions.reservations
         for start in decisions.starts:
             self._grant(start)
         self._site.store.explain([_wait(waiting, snapshot.now) for waiting in decisions.waiting])
@@ -99,8 +101,9 @@ class Queue:
                 except Conflict:
                     continue
 
-    def _on_change(self, _session_id: str) -> None:
-        self._woken.set()
+    def _on_change(self, change: Change) -> None:
+        if change.of_status:
+            self._woken.set()
 
 
 def _wait(waiting: model.Waiting, now: float) -> Wait:

@@ -29,14 +29,14 @@ def read_snapshot(site: Site, db: Session) -> model.Snapshot:
         now=time.time(),
         nodes=tuple(_node(site, row) for row in db.scalars(select(NodeRow).order_by(NodeRow.name))),
         projects=(model.Project(DEFAULT_PROJECT),),
-        sessions=tuple(session_view(row, typical_s) for row in rows),
+        sessions=tuple(_session(site, row, typical_s) for row in rows),
         fgpu_per_gpu=site.policy.unit.per_gpu,
         fgpu_quantum_milli=site.policy.unit.quantum_milli,
         request_types=_request_types(rows),
     )
 
 
-def session_view(row: SessionRow, typical_s: float = _UNTRIED_DURATION_S) -> model.Session:
+def _session(site: Site, row: SessionRow, typical_s: float) -> model.Session:
     """One row as the scheduler sees it."""
     waits = row.status == Status.PENDING
     placement = model.TaskPlacement(
@@ -58,6 +58,7 @@ def session_view(row: SessionRow, typical_s: float = _UNTRIED_DURATION_S) -> mod
         expected_duration_s=typical_s,
         image=row.image,
         ending=row.status == Status.TERMINATING,
+        reserved=tuple(site.reservations.get(row.id, ())),
     )
 
 

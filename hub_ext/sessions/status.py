@@ -2,8 +2,9 @@
 
 Beyond DESIGN's table: whatever has been granted but does not run yet may be given up
 (SCHEDULED -> CANCELLED, PREPARING/STARTING -> TERMINATING), may be started again when
-the hub died under it (-> SCHEDULED), and a RUNNING session whose container ended by
-itself goes to TERMINATED at once.
+the hub died under it (-> SCHEDULED), a RUNNING session whose container ended by itself
+goes to TERMINATED at once, and one whose server the hub has lost is started again
+(-> SCHEDULED).
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.STARTING: frozenset(
         {Status.RUNNING, Status.ERROR, Status.SCHEDULED, Status.TERMINATING}
     ),
-    Status.RUNNING: frozenset({Status.TERMINATING, Status.PREEMPTED, Status.TERMINATED}),
+    Status.RUNNING: frozenset(
+        {Status.TERMINATING, Status.PREEMPTED, Status.TERMINATED, Status.SCHEDULED}
+    ),
     Status.PREEMPTED: frozenset({Status.PENDING, Status.TERMINATED}),
     Status.TERMINATING: frozenset({Status.TERMINATED}),
     Status.TERMINATED: frozenset(),

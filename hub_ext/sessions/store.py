@@ -14,12 +14,12 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from hub_ext.db.connection import Database
 from hub_ext.db.models import HistoryRow, SessionRow, SliceRow
 from hub_ext.errors import Conflict, NotFound
-from hub_ext.sessions.changes import Changes
+from hub_ext.sessions.changes import Change, Changes
 from hub_ext.sessions.status import ENDED, Status, sources
 
 
@@ -86,6 +86,7 @@ class SessionStore:
         The caller announces it after its transaction has been committed.
         """
         now = time.time()
+        # max + 1 is safe: this process is the only one that writes, one transaction at a time.
         row = SessionRow(
             id=uuid.uuid4().hex,
             order=(db.scalar(select(func.max(SessionRow.order))) or 0) + 1,
@@ -101,6 +102,8 @@ class SessionStore:
         try:
             db.flush()
         except IntegrityError as error:
+            if "server_name" not in str(error.orig) and "uq_sessions_live" not in str(error.orig):
+                raise
             raise Conflict(
                 f"You already have a session '{new.server_name or 'default'}'."
                 " Stop it first, or choose another name.",
@@ -168,7 +171,7 @@ class SessionStore:
         """
         with self.database.transaction() as db:
             row = move(db, session_id, to, why, by=by, allowed=allowed, **values)
-        self.changes.announce(session_id)
+        self.changes.announce(Change(session_id, row.user))
         return row
 
     def grant(
@@ -204,24 +207,28 @@ class SessionStore:
                 )
             db.flush()
             db.refresh(row)
-        self.changes.announce(session_id)
+        self.changes.announce(Change(session_id, row.user))
         return row
 
     def explain(self, waits: Sequence[Wait]) -> None:
         """Renew reason, position and estimate of PENDING sessions where they changed."""
         changed = []
+        query = select(SessionRow).where(SessionRow.status == Status.PENDING)
         with self.database.transaction() as db:
+            pending = {
+                row.id: row for row in db.scalars(query.options(lazyload(SessionRow.slices)))
+            }
             for wait in waits:
-                row = db.get(SessionRow, wait.session_id)
-                if row is None or row.status != Status.PENDING or not _news(row, wait):
+                row = pending.get(wait.session_id)
+                if row is None or not _news(row, wait):
                     continue
                 row.reason_code, row.reason_message = wait.why.code, wait.why.message
                 row.reason_help, row.position = wait.why.help, wait.position
                 row.expected_at = wait.expected_at
                 row.version += 1
-                changed.append(row.id)
-        for session_id in changed:
-            self.changes.announce(session_id)
+                changed.append(Change(row.id, row.user, of_status=False))
+        for change in changed:
+            self.changes.announce(change)
 
     def note_attempt(self, session_id: str) -> int:
         """Count a start that is being asked of the hub; returns how many there were."""

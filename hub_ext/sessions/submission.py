@@ -8,15 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jupyterhub.slugs import is_valid_safe_slug
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import NodeRow, PresetRow, SessionRow
-from hub_ext.errors import BadValue, OverLimit
+from hub_ext.errors import BadValue, EngineAway, OverLimit
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.presets import list_presets
 from hub_ext.scheduling import dry_run, model
-from hub_ext.sessions.launch import SERVER_NAME, LaunchRequest, numbered, slug
+from hub_ext.sessions.changes import Change
+from hub_ext.sessions.launch import LaunchRequest, numbered, slug
 from hub_ext.sessions.snapshot import DEFAULT_PROJECT, read_snapshot
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import NewSession, live_session
@@ -81,7 +83,7 @@ class Submissions:
                 )
                 rows.append(row)
         for row in rows:
-            self._site.changes.announce(row.id)
+            self._site.changes.announce(Change(row.id, row.user))
         return rows
 
     def forecast(self, user: str, request: LaunchRequest) -> model.Forecast:
@@ -138,6 +140,7 @@ class Submissions:
         """The named image, else the user's last one, the site's default, the first."""
         images = self._site.images
         if not images:
+            self._check_node(db)
             raise OverLimit(
                 "No image is there yet. An admin builds one with 'apportion image build'.",
                 field="image",
@@ -155,6 +158,13 @@ class Submissions:
         fallback = self._site.policy.default_image
         chosen = last or (fallback if fallback in images else next(iter(images)))
         return images[chosen]
+
+    def _check_node(self, db: Session) -> None:
+        """Say so when the reason for having nothing is an engine that is away."""
+        node = db.get(NodeRow, self._site.node)
+        if node is None or node.problem:
+            problem = node.problem if node is not None else "it has not answered yet"
+            raise EngineAway(f"Node {self._site.node} cannot take sessions now: {problem}")
 
     def _preset(self, db: Session, request: LaunchRequest) -> PresetRow | None:
         """The named preset; the first one when nothing at all was said."""
@@ -207,7 +217,8 @@ class Submissions:
         ):
             if asked > there:
                 raise OverLimit(
-                    f"Asks for {asked:.12g} {unit_name}; the largest node has {there:.12g} to give.",
+                    f"Asks for {asked:.12g} {unit_name};"
+                    f" the largest node has {there:.12g} to give.",
                     field=field,
                 )
 
@@ -238,24 +249,24 @@ class Submissions:
         name = numbered(base, number) if request.count > 1 else base
         if server_name is not None and number == 1:
             return name, server_name
-        server = slug(name)
-        if request.name is None:
+        server = slug(base, number if request.count > 1 else None)
+        if request.name is None or server != name:
             server = self._free_server(db, user, server)
         return name, server
 
     def _free_server(self, db: Session, user: str, server: str) -> str:
         """A name that no live session of the user has; only for names we made up."""
+        free = server
         for number in range(2, 1000):
-            if live_session(db, user, server) is None:
-                return server
-            stem = server.rsplit("-", 1)[0] if number > 2 else server
-            server = f"{stem[:26]}-{number}"
-        return server
+            if live_session(db, user, free) is None:
+                break
+            free = slug(server, number)
+        return free
 
 
 def check_server_name(name: str) -> str:
     """A hub server name as JupyterHub 6 wants it ("" is the default server)."""
-    if name and not SERVER_NAME.fullmatch(name):
+    if name and not is_valid_safe_slug(name):
         raise BadValue(f"{name!r} is not a server name of the hub.", field="server_name")
     return name
 

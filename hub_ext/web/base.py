@@ -75,7 +75,11 @@ class BaseHandler(HubOAuthenticated, web.RequestHandler):
     async def identify(self) -> bool:
         """Ask the hub who this is, without holding up anybody else."""
         user = await self.hub_auth.get_user(self, sync=False)
-        allowed = user and self.hub_auth.check_scopes(self.hub_scopes or set(), user)
+        allowed = (
+            user
+            and user["kind"] == "user"  # a service of the hub has no sessions of its own
+            and self.hub_auth.check_scopes(self.hub_scopes or set(), user)
+        )
         self._hub_auth_user_cache = user if allowed else None
         return bool(allowed)
 
@@ -106,7 +110,7 @@ class ApiHandler(BaseHandler):
             raise BadValue("The body is larger than 1 MiB.", field="body")
         try:
             return json.loads(self.request.body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadValue(f"The body is not JSON: {error}.", field="body") from None
 
     def reply(self, value: Any, status: int = 200) -> None:

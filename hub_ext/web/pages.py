@@ -130,8 +130,6 @@ def _card(page: Page, row: SessionRow) -> dict[str, Any]:
         "cancellable": row.status in {Status.PENDING, Status.SCHEDULED},
         "stoppable": row.status in {Status.PREPARING, Status.STARTING, Status.RUNNING},
         "live": row.ended_at is None,
-        "spawn_pending": f"{BASE_URL}hub/spawn-pending/{row.user}"
-        + (f"/{row.server_name}" if row.server_name else ""),
         "simulated": any(part.simulated for part in row.slices),
     }
 

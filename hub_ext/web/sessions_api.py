@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 
-from hub_ext.errors import BadValue, NotFound
+from tornado.iostream import StreamClosedError
+
+from hub_ext.errors import BadValue
 from hub_ext.nodes import inventory
+from hub_ext.sessions.changes import Change
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.status import LIVE, Status
 from hub_ext.sessions.store import Why, is_live
@@ -97,44 +101,54 @@ class EventStream(ApiHandler):
 
     _stop: Callable[[], None] | None = None
 
+    def initialize(self) -> None:
+        """Sessions to tell about, each once however often it has changed meanwhile."""
+        self._changed: dict[str, None] = {}
+        self._news = asyncio.Event()
+        self._gone = False
+
     async def stream(self, wanted: str | None) -> None:
         """Send changes of one session (until it has ended), or of all that the caller sees."""
-        changed: asyncio.Queue[str] = asyncio.Queue(maxsize=1000)
-        self._stop = self.site.changes.listen(
-            lambda key: changed.put_nowait(key) if not changed.full() else None
-        )
+        self._stop = self.site.changes.listen(lambda change: self._note(change, wanted))
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")
         if wanted is not None:
-            changed.put_nowait(wanted)
-        await self.flush()
-        while not self.request.connection.stream.closed():  # type: ignore[union-attr]
-            try:
-                key = await asyncio.wait_for(changed.get(), _HEARTBEAT_S)
-            except TimeoutError:
-                self.write(": still here\n\n")
-                await self.flush()
+            self._changed[wanted] = None
+            self._news.set()
+        with suppress(StreamClosedError):
+            await self.flush()
+            while not self._gone and await self._send_news(wanted):
                 continue
-            if wanted is not None and key != wanted:
-                continue
-            if not await self._send(key) and wanted is not None:
-                return
 
-    async def _send(self, session_id: str) -> bool:
-        """One event. False when nothing more will come of this session."""
+    def _note(self, change: Change, wanted: str | None) -> None:
+        theirs = change.user == self.caller.name or self.caller.admin
+        if theirs and wanted in {None, change.session_id}:
+            self._changed[change.session_id] = None
+            self._news.set()
+
+    async def _send_news(self, wanted: str | None) -> bool:
+        """Wait and send. False when nothing more will come."""
         try:
-            row = self.visible_session(session_id)
-        except NotFound:
-            return False
-        body = json.dumps(session_json(self.site, row))
-        self.write(f"event: session\nid: {row.id}.{row.version}\ndata: {body}\n\n")
-        await self.flush()
-        return is_live(row)
+            await asyncio.wait_for(self._news.wait(), _HEARTBEAT_S)
+        except TimeoutError:
+            self.write(": still here\n\n")
+        self._news.clear()
+        changed, self._changed = self._changed, {}
+        goes_on = True
+        for session_id in () if self._gone else changed:
+            row = self.site.store.get(session_id)
+            body = json.dumps(session_json(self.site, row))
+            self.write(f"event: session\nid: {row.id}.{row.version}\ndata: {body}\n\n")
+            goes_on = wanted is None or is_live(row)
+        if not self._gone:
+            await self.flush()
+        return goes_on
 
     def on_connection_close(self) -> None:
-        """The browser has gone."""
-        self.on_finish()
+        """The browser has gone: let the stream end."""
+        self._gone = True
+        self._news.set()
 
     def on_finish(self) -> None:
         """Stop listening."""

@@ -8,7 +8,7 @@ from typing import Any
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import BadValue, Conflict, NotFound
 from hub_ext.nodes import inventory
-from hub_ext.nodes.engine import EngineUnavailable
+from hub_ext.nodes.engine import EngineRefused, EngineUnavailable
 from hub_ext.sessions.grant import grant_json
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.status import BOOKED, Status
@@ -131,10 +131,10 @@ class EndedHandler(_SpawnerHandler):
 
     async def _end(self, row: SessionRow, outcome: Status, why: Why) -> SessionRow:
         """The slice of a container that still lives is not freed: it is removed first."""
-        if row.status in BOOKED and row.status != Status.SCHEDULED:
+        if row.status in BOOKED:
             try:
                 await self.parts.launcher.remove_container(row)
-            except EngineUnavailable:
+            except (EngineRefused, EngineUnavailable):
                 return self.parts.launcher.stop(row.id, why, by="spawner")
         return self.parts.launcher.end(row.id, outcome, why, by="spawner")
 

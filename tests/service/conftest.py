@@ -75,7 +75,10 @@ class RecordingHub:
 
     async def stop_server(self, user: str, server_name: str) -> bool:
         self.asked.append(("stop", user, server_name))
-        return (user, server_name) in self.servers
+        return False
+
+    async def server(self, user: str, server_name: str) -> HubServer | None:
+        return self.servers.get((user, server_name))
 
     async def active_servers(self) -> dict[tuple[str, str], HubServer]:
         return dict(self.servers)

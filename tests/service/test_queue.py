@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from hub_ext.db.models import SessionRow
+from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
+from hub_ext.gpu.devices import GpuDevice
 from hub_ext.hub_client import HubClient, HubRefused, HubServer, HubUnavailable
 from hub_ext.nodes import inventory
-from hub_ext.nodes.engine import SessionContainer
+from hub_ext.nodes.engine import EngineRefused, SessionContainer
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.queue import Queue
@@ -20,7 +23,7 @@ from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import Why
 from hub_ext.sessions.submission import Submissions
 from hub_ext.site import Site
-from tests.service.conftest import RecordingHub, SilentEngine
+from tests.service.conftest import RecordingHub, RoomyEngine, SilentEngine
 
 
 def submit(site: Site, **values: Any) -> list[str]:
@@ -247,8 +250,151 @@ async def test_a_container_without_live_session_is_removed_after_a_grace(
         SessionContainer("f" * 32, "unknown", True, now - 600),
         SessionContainer("e" * 32, "young", True, now),
     ]
+    reconciler = Reconciler(site, Launcher(site))
+    await reconciler.once()
+    assert engine.removed == [], "it may belong to a session that is just being stored"
+    reconciler.orphan_grace_s = 0
+    await reconciler.once()
+    assert sorted(engine.removed) == ["old", "unknown", "young"]
+
+
+async def test_an_empty_database_is_no_reason_to_remove_everybodys_container(site: Site) -> None:
+    engine: Any = site.engine
+    engine.present = [SessionContainer("f" * 32, "precious", True, time.time() - 600)]
+    reconciler = Reconciler(site, Launcher(site))
+    reconciler.orphan_grace_s = 0
+    for _ in range(2):
+        await reconciler.once()
+    assert engine.removed == []
+
+
+async def test_a_session_that_came_up_during_the_look_is_left_alone(
+    site: Site, queue: Queue
+) -> None:
+    (key,) = submit(site, fgpu=1)
+    queue.pass_once()
+    run_up_to(site, key, Status.STARTING)
+    long_ago(site, key)
+
+    class SlowHub(RecordingHub):
+        async def active_servers(self) -> dict[tuple[str, str], HubServer]:
+            site.store.transition(key, Status.RUNNING, Why(), by="spawner")
+            return {}
+
+    site.hub = SlowHub()  # type: ignore[assignment]
     await Reconciler(site, Launcher(site)).once()
-    assert sorted(engine.removed) == ["old", "unknown"]
+    row = site.store.get(key)
+    assert row.status == "RUNNING"
+    assert [part.milli for part in row.slices] == [1000]
+
+
+async def test_one_refusing_user_does_not_stop_the_others_from_being_settled(
+    site: Site, queue: Queue
+) -> None:
+    class HubWithoutUsers(RecordingHub):
+        async def stop_server(self, user: str, server_name: str) -> bool:
+            raise HubRefused(404, "No such user")
+
+    site.hub = HubWithoutUsers()  # type: ignore[assignment]
+    keys = submit(site, name="lost", count=2, fgpu=1)
+    queue.pass_once()
+    for key in keys:
+        run_up_to(site, key, Status.RUNNING)
+        long_ago(site, key)
+    await Reconciler(site, Launcher(site)).once()
+    assert {status(site, key) for key in keys} == {"TERMINATED"}
+
+
+async def test_a_container_that_cannot_be_removed_blocks_only_its_own_session(
+    site: Site, queue: Queue
+) -> None:
+    class StuckEngine(RoomyEngine):
+        async def remove(self, container_id: str) -> None:
+            if container_id == "stuck":
+                raise EngineRefused("Docker says: device or resource busy")
+            await super().remove(container_id)
+
+    stuck, free = submit(site, name="pair", count=2, fgpu=1)
+    queue.pass_once()
+    for key in (stuck, free):
+        run_up_to(site, key, Status.RUNNING)
+        site.store.transition(key, Status.TERMINATING, Why(), by="ann")
+        long_ago(site, key)
+    engine = StuckEngine()
+    now = time.time()
+    engine.present = [
+        SessionContainer(stuck, "stuck", True, now),
+        SessionContainer(free, "free", True, now),
+    ]
+    site.engine = engine
+    await Reconciler(site, Launcher(site)).once()
+    assert status(site, free) == "TERMINATED"
+    row = site.store.get(stuck)
+    assert row.status == "TERMINATING"
+    assert [part.milli for part in row.slices] == [1000], "its slice is not free yet"
+
+
+async def test_a_start_that_never_begins_ends_and_frees_its_slice(site: Site, queue: Queue) -> None:
+    (key,) = submit(site, name="solo", fgpu=1)
+    queue.pass_once()
+    launcher = Launcher(site)
+    for _ in range(5):
+        launcher._asked.clear()
+        launcher._start_granted()
+        await asyncio.gather(*launcher._tasks)
+    row = site.store.get(key)
+    assert (row.status, row.slices) == ("ERROR", [])
+    assert "never began" in row.reason_message
+
+
+async def test_a_hub_that_is_stopping_a_server_is_given_time(site: Site, queue: Queue) -> None:
+    engine: Any = site.engine
+    (key,) = submit(site, name="slow", fgpu=1)
+    queue.pass_once()
+    run_up_to(site, key, Status.RUNNING)
+    engine.present = [SessionContainer(key, "c1", True, time.time())]
+    site.store.transition(key, Status.TERMINATING, Why(), by="ann")
+    with site.database.transaction() as db:
+        row = db.get(SessionRow, key)
+        assert row is not None
+        row.changed_at = time.time() - 60
+    hub_of(site).servers["ann", "slow"] = HubServer("ann", "slow", False, "stop")
+    await Reconciler(site, Launcher(site)).once()
+    assert engine.removed == []
+
+
+async def test_a_renamed_node_takes_no_sessions_twice(site: Site, queue: Queue) -> None:
+    submit(site, fgpu=1, count=2)
+    queue.pass_once()
+    site.node = "gpu-renamed"
+    await inventory.refresh(site)
+    with site.database.transaction() as db:
+        old = db.get(NodeRow, "gpu-1")
+        assert old is not None
+        assert "no longer part" in old.problem
+
+
+async def test_a_renumbered_device_keeps_its_bookings(site: Site, queue: Queue) -> None:
+    first, second = submit(site, fgpu=1, count=2)
+    queue.pass_once()
+    before = {key: site.store.get(key).slices[0].uuid for key in (first, second)}
+    survivor = next(gpu for gpu in site.gpus.devices() if gpu.uuid == before[second])
+
+    class OneLeft:
+        def devices(self) -> list[GpuDevice]:
+            return [replace(survivor, index=0, simulated=False)]
+
+    site.gpus = OneLeft()
+    with site.database.transaction() as db:
+        for device in db.scalars(select(DeviceRow)):
+            device.simulated = False
+    await inventory.refresh(site)
+    with site.database.transaction() as db:
+        devices = {row.uuid: row for row in db.scalars(select(DeviceRow))}
+        numbers = {row.uuid: row.device for row in devices.values()}
+        assert "gone" in devices[before[first]].problem
+        assert devices[before[second]].problem == ""
+    assert numbers[before[second]] == site.store.get(second).slices[0].device
 
 
 async def test_a_stop_that_was_lost_is_finished(site: Site, queue: Queue) -> None:

@@ -35,6 +35,16 @@ async def test_count_makes_numbered_sessions_each_on_its_own(desk: Submissions) 
     assert [row.server_name for row in rows] == ["lab-work-1", "lab-work-2", "lab-work-3"]
 
 
+async def test_long_and_foreign_names_do_not_collide(desk: Submissions) -> None:
+    long = {"name": "Training on the diabetes data set week 1", "count": 3}
+    rows = desk.submit("ann", read_launch_request(long), by="ann")
+    for name in ("数据", "图像"):
+        rows += desk.submit("ann", read_launch_request({"name": name}), by="ann")
+    servers = [row.server_name for row in rows]
+    assert len(set(servers)) == 5
+    assert all(len(server) <= 30 for server in servers)
+
+
 async def test_of_a_batch_with_one_name_in_use_nothing_is_stored(
     desk: Submissions, site: Site
 ) -> None:
@@ -58,6 +68,10 @@ async def test_a_restart_of_a_batch_member_asks_for_one(desk: Submissions) -> No
         ({"fgpu": -1}, "fgpu", "zero or more"),
         ({"fgpu": "lots"}, "fgpu", "not a number"),
         ({"fgpu": "nan"}, "fgpu", "zero or more"),
+        ({"fgpu": "1e-99999999"}, "fgpu", "decimals"),
+        ({"fgpu": "9" * 33}, "fgpu", "more than any site"),
+        ({"preset": "a\x00"}, "preset", "pattern"),
+        ({"name": "a\u200bb"}, "name", "letters, digits"),
         ({"fgpu": 2.1}, "fgpu", "the largest node has 2 fGPU"),
         ({"cpu": 0}, "cpu", "greater than 0"),
         ({"cpu": 500}, "cpu", "the largest node has 256"),
@@ -74,7 +88,7 @@ async def test_a_restart_of_a_batch_member_asks_for_one(desk: Submissions) -> No
         ),
         ({"count": 0}, "count", "greater than or equal to 1"),
         ({"count": 51}, "count", "less than or equal to 50"),
-        ({"name": "a\nb"}, "name", "pattern"),
+        ({"name": "a\x00b"}, "name", "letters, digits"),
         ({"colour": "red"}, "colour", "There is no field 'colour'"),
     ],
 )
