@@ -164,10 +164,11 @@ def _configure_spawner(c: Any, settings: DeploymentSettings, engine: str) -> Non
         c.JupyterHub,
         {"spawner_class": spawner, "hub_bind_url": f"http://{hub}:{settings.hub_port}"},
     )
+    base_url = c.JupyterHub.get("base_url", "/")
     _defaults(
         c.ApportionSpawnerMixin,
         {
-            "service_url": f"http://127.0.0.1:{settings.service_port}",
+            "service_url": f"http://127.0.0.1:{settings.service_port}" + base_url.rstrip("/"),
             "service_token": settings.spawner_token,
         },
     )

@@ -14,7 +14,9 @@ from .progress import queue_event, stage_event
 from .service_client import (
     LONGEST_WAIT_S,
     Ending,
+    RequestRefused,
     ServiceClient,
+    ServiceDenied,
     ServiceError,
     ServiceUnavailable,
     SessionConflict,
@@ -47,6 +49,10 @@ class ServerRequest:
     server_name: str
     display_name: str
     options: Mapping[str, Any]
+
+
+_NOTHING_STORED = (RequestRefused, SessionConflict, ServiceDenied)
+"""Answers after which there is no session of ours to end."""
 
 
 class QueueWait:
@@ -92,7 +98,10 @@ class QueueWait:
         since = 0
         while True:
             try:
-                since = (await self._client.wait(self.session_id, since, LONGEST_WAIT_S)).version
+                session = await self._client.wait(self.session_id, since, LONGEST_WAIT_S)
+                if session.ended or session.status == "TERMINATING":
+                    return  # answered at once from now on: the turn will find it out
+                since = session.version
             except ServiceUnavailable:
                 await asyncio.sleep(LONGEST_RETRY_S)
             except ServiceError:
@@ -105,7 +114,7 @@ class QueueWait:
         await asyncio.wait([self._asking])
         if self.session_id:
             await self._client.end(self.session_id, ending)
-        elif isinstance(self._asking.exception(), ServiceUnavailable):
+        elif not isinstance(self._asking.exception(), _NOTHING_STORED):
             await self._client.end_by_server(self._request.user, self._request.server_name, ending)
 
     async def _ask(self) -> SessionView:

@@ -126,12 +126,16 @@ class EndedHandler(_SpawnerHandler):
         else:
             row = self.site.store.get(session_id)
         if is_live(row):
-            row = await self._end(row, Status(outcome), Why(message))
+            gone = values.get("server_gone") is True
+            row = await self._end(row, Status(outcome), Why(message), gone=gone)
         self.reply_session(row)
 
-    async def _end(self, row: SessionRow, outcome: Status, why: Why) -> SessionRow:
-        """The slice of a container that still lives is not freed: it is removed first."""
-        if row.status in BOOKED:
+    async def _end(self, row: SessionRow, outcome: Status, why: Why, *, gone: bool) -> SessionRow:
+        """The slice of a container that still lives is not freed: it is removed first.
+
+        ``gone``: the spawner has seen to that.
+        """
+        if row.status in BOOKED and not gone:
             try:
                 await self.parts.launcher.remove_container(row)
             except (EngineRefused, EngineUnavailable):
