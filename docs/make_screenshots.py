@@ -132,8 +132,12 @@ def shoot_real_work(page: Page, lab: Lab, person: Person) -> None:
     mlflow.wait_for_url("**/mlflow/**", timeout=LIMIT_MS)
     mlflow.goto(mlflow.url.split("#")[0] + "#/experiments/0/runs")
     compare_runs(mlflow)
+    assistant = mlflow.locator("[data-component-id='mlflow.assistant.chat_panel.close']")
+    if assistant.is_visible():
+        assistant.click()
     for metric in ("rmse", "r2"):
         expect(mlflow.get_by_text(metric, exact=True).first).to_be_visible()
+    expect(mlflow.locator(".js-plotly-plot .parcoords").first).to_be_visible(timeout=LIMIT_MS)
     shoot(mlflow, "mlflow-compare")
 
 
