@@ -57,6 +57,20 @@ class FolderCatalogue:
             raise Conflict(f"You already have a folder '{name}'.", field=field)
         return self._add(db, owner, name)
 
+    def check(
+        self, db: Session, owner: str, chosen: list[FolderMount], new_folders: list[str]
+    ) -> None:
+        """Whether ``mounts`` would refuse: the same errors, and nothing is made."""
+        new = [FolderMount(name=check_folder_name(n, field="new_folders")) for n in new_folders]
+        wanted = {mount.name: mount for mount in [*new, *chosen]}
+        mounts = [Mount(HOME_FOLDER, self.storage.root, HOME, "rw")]
+        for mount in wanted.values():
+            if mount.name not in new_folders and self._named(db, owner, mount.name) is None:
+                raise BadValue(f"You have no folder '{mount.name}'.", field="folders")
+            target = check_target(mount.target or mount.name, field="folders")
+            mounts.append(Mount(mount.name, self.storage.root, target, mount.mode))
+        _without_clashes(mounts)
+
     def mounts(
         self,
         db: Session,
@@ -84,11 +98,15 @@ class FolderCatalogue:
         return _without_clashes(mounts)
 
     def _mount(self, db: Session, owner: str, mount: FolderMount) -> Mount:
-        row = self._find(db, owner, mount.name) if mount.name != HOME_FOLDER else None
+        row = self._named(db, owner, mount.name)
         if row is None:
             raise BadValue(f"You have no folder '{mount.name}'.", field="folders")
         target = check_target(mount.target or row.name, field="folders")
         return Mount(row.name, self.storage.make(row.id), target, mount.mode)
+
+    def _named(self, db: Session, owner: str, name: str) -> FolderRow | None:
+        """A folder that may be chosen; the home cannot."""
+        return self._find(db, owner, name) if name != HOME_FOLDER else None
 
     def _find(self, db: Session, owner: str, name: str) -> FolderRow | None:
         return db.scalar(select(FolderRow).where(FolderRow.owner == owner, FolderRow.name == name))

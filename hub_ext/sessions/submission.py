@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import NodeRow, PresetRow, SessionRow
-from hub_ext.errors import BadValue, EngineAway, OverLimit
+from hub_ext.errors import BadValue, Conflict, EngineAway, OverLimit
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.presets import list_presets
 from hub_ext.scheduling import dry_run, model
@@ -95,6 +95,7 @@ class Submissions:
             shape = self._shape(db, user, request)
             self._check_fits_somewhere(db, shape)
             self._check_pending(db, user, request.count)
+            self._site.folders.check(db, user, request.folders, request.new_folders)
             snapshot = read_snapshot(self._site, db)
         forecast = None
         order = max((session.order for session in snapshot.sessions), default=0)
@@ -113,6 +114,18 @@ class Submissions:
             snapshot = replace(snapshot, sessions=(*snapshot.sessions, _assumed(session, forecast)))
         assert forecast is not None
         return forecast
+
+    def check_same(self, row: SessionRow, request: LaunchRequest) -> None:
+        """A repeated request finds its old place, but only if it asks for the same.
+
+        Raises Conflict while another request of the same server waits.
+        """
+        if row.status == Status.PENDING and _options(request, row.name) != row.options:
+            raise Conflict(
+                f"Another request for this server waits already ({row.image_title},"
+                f" {self._site.policy.unit.fgpu(row.gpu_milli):g} fGPU). Cancel it first.",
+                field="name",
+            )
 
     def _shape(self, db: Session, user: str, request: LaunchRequest) -> Shape:
         if request.project not in {None, DEFAULT_PROJECT}:

@@ -50,8 +50,10 @@ class RequestsHandler(_SpawnerHandler):
         row = self.site.store.live(user, server_name)
         if row is not None and row.status == Status.TERMINATING:
             raise Conflict("This session is still being stopped; try again in a moment.")
-        if row is None:
-            request = read_launch_request(values.get("options") or {})
+        request = read_launch_request(values.get("options") or {})
+        if row is not None:
+            self.parts.submissions.check_same(row, request)
+        else:
             await inventory.refresh_images(self.site, unless_known=request.image or "")
             rows = self.parts.submissions.submit(user, request, by=user, server_name=server_name)
             row = rows[0]

@@ -102,6 +102,33 @@ async def test_a_bad_value_names_its_field_and_stores_nothing(
     assert site.store.find(user="ann") == []
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"folders": [{"name": "nope"}]},
+        {"new_folders": [".jupyter"]},
+        {"new_folders": ["a"], "folders": [{"name": "a", "target": "../x"}]},
+    ],
+)
+async def test_the_dry_run_refuses_what_a_submission_refuses(
+    desk: Submissions, site: Site, values: dict[str, object]
+) -> None:
+    request = read_launch_request(values)
+    with pytest.raises(BadValue) as forecast:
+        desk.forecast("ann", request)
+    with pytest.raises(BadValue) as submission:
+        desk.submit("ann", request, by="ann")
+    assert forecast.value.message == submission.value.message
+
+
+async def test_a_repeated_request_must_ask_for_the_same(desk: Submissions) -> None:
+    same = {"fgpu": 0.5, "new_folders": ["data"]}
+    row = desk.submit("ann", read_launch_request(same), by="ann", server_name="")[0]
+    desk.check_same(row, read_launch_request(same))
+    with pytest.raises(Conflict, match="waits already"):
+        desk.check_same(row, read_launch_request({"fgpu": 1}))
+
+
 async def test_waiting_sessions_of_one_user_have_a_limit(desk: Submissions) -> None:
     for _ in range(2):
         desk.submit("ann", read_launch_request({"count": 50}), by="ann")
