@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import nativeauthenticator
@@ -58,11 +59,17 @@ def _configure_service(
         "network": os.environ.get("APPORTION_NETWORK")
         or network.network_name(settings.deployment_id),
         "simulate_gpus": os.environ.get("APPORTION_SIMULATE_GPUS", ""),
-        "public_url": bind_url,
+        "public_url": _public_url(bind_url),
     }
     if os.environ.get("APPORTION_FGPU_PER_GPU"):
         values["fgpu_per_gpu"] = int(os.environ["APPORTION_FGPU_PER_GPU"])
     _defaults(c.ApportionService, values)
+
+
+def _public_url(bind_url: str) -> str:
+    """Where users find the hub; "" when it listens everywhere and only the site knows."""
+    host = urlsplit(bind_url).hostname
+    return "" if host in {None, "0.0.0.0", "::"} else bind_url
 
 
 def _configure_hub(c: Any, data: Path, settings: DeploymentSettings, bind_url: str) -> None:

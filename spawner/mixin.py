@@ -56,8 +56,8 @@ class ApportionSpawnerMixin(Spawner):
     ).tag(config=True)
 
     service_token = Unicode(
-        help="""Token of the hub service ``apportion-spawner``, which may use the spawner half of
-        Apportion's REST interface. Never handed to a session.
+        help="""Secret that hub and service share; it opens the spawner half of Apportion's REST
+        interface. Never handed to a session.
         """,
     ).tag(config=True)
 

@@ -17,6 +17,8 @@ from hub_ext.site import Site
 
 _FRESH_S = 2.0
 """How long the catalogue is not read again."""
+_PATIENCE_S = 2.0
+"""How long a page waits for a busy engine before it shows the catalogue as it was."""
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,9 @@ async def refresh_images(site: Site, *, unless_known: str = "") -> None:
     if unless_known in site.images or time.time() - site.images_read_at < _FRESH_S:
         return
     try:
-        _note_images(site, await site.engine.images())
-    except (EngineRefused, EngineUnavailable) as error:
+        async with asyncio.timeout(_PATIENCE_S):
+            _note_images(site, await site.engine.images())
+    except (EngineRefused, EngineUnavailable, TimeoutError) as error:
         log.error("Node %s: %s", site.node, error)
 
 

@@ -86,10 +86,10 @@ class Submissions:
             self._site.changes.announce(Change(row.id, row.user))
         return rows
 
-    def forecast(self, user: str, request: LaunchRequest) -> model.Forecast:
-        """What would happen if this were submitted now; stores nothing.
+    def forecast(self, user: str, request: LaunchRequest) -> list[model.Forecast]:
+        """What would happen to each of ``count`` sessions submitted now; stores nothing.
 
-        For ``count`` above one it speaks of the last of them. Raises as ``submit`` does.
+        Raises as ``submit`` does.
         """
         with self._site.database.transaction() as db:
             shape = self._shape(db, user, request)
@@ -97,7 +97,7 @@ class Submissions:
             self._check_pending(db, user, request.count)
             self._site.folders.check(db, user, request.folders, request.new_folders)
             snapshot = read_snapshot(self._site, db)
-        forecast = None
+        forecasts = []
         order = max((session.order for session in snapshot.sessions), default=0)
         for number in range(request.count):
             session = model.Session(
@@ -112,8 +112,8 @@ class Submissions:
             )
             forecast = dry_run(snapshot, session, self._site.policy.placement)
             snapshot = replace(snapshot, sessions=(*snapshot.sessions, _assumed(session, forecast)))
-        assert forecast is not None
-        return forecast
+            forecasts.append(forecast)
+        return forecasts
 
     def check_same(self, row: SessionRow, request: LaunchRequest) -> None:
         """A repeated request finds its old place, but only if it asks for the same.

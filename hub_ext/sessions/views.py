@@ -88,14 +88,16 @@ def history_json(row: HistoryRow) -> dict[str, Any]:
     }
 
 
-def forecast_json(forecast: model.Forecast) -> dict[str, Any]:
-    """The dry run's answer, with one sentence for people."""
+def forecast_json(forecasts: list[model.Forecast]) -> dict[str, Any]:
+    """The dry run's answer, with one sentence for people. Of several it tells of the last."""
+    forecast = forecasts[-1]
+    starting = sum(each.placements is not None for each in forecasts)
     if forecast.placements is not None:
         node = forecast.placements[0].node
         return {
             "starts_now": True,
             "node": node,
-            "sentence": f"Starts now on {node}.",
+            "sentence": f"{_all(len(forecasts))} now on {node}.",
             "position": None,
             "estimate_s": 0.0,
             "reason": None,
@@ -107,11 +109,26 @@ def forecast_json(forecast: model.Forecast) -> dict[str, Any]:
     return {
         "starts_now": False,
         "node": None,
-        "sentence": f"About {ordinal(waiting.position)} in line{when}: {reason.message}",
+        "sentence": f"{_who(starting, len(forecasts))} {ordinal(waiting.position)} in line{when}:"
+        f" {reason.message}",
         "position": waiting.position,
         "estimate_s": waiting.estimate_s,
         "reason": {"code": reason.code, "message": reason.message, "help": reason.help},
     }
+
+
+def _all(count: int) -> str:
+    return "Starts" if count == 1 else f"All {count} start"
+
+
+def _who(starting: int, count: int) -> str:
+    """Whom the sentence is about, and what becomes of the others."""
+    if count == 1:
+        return "About"
+    if not starting:
+        return f"All {count} wait; the last is about"
+    verb = "starts" if starting == 1 else "start"
+    return f"{starting} of {count} {verb} now; the last is about"
 
 
 def about(seconds: float) -> str:
