@@ -17,6 +17,7 @@ from hub_ext.login import LocalAccountAuthenticator
 from hub_ext.settings import DeploymentSettings
 from spawner.docker import ApportionDockerSpawner
 from spawner.handlers import extra_handlers
+from spawner.hub_database import tune_sqlite
 from spawner.process import ApportionProcessSpawner
 
 _SERVICE = "apportion"
@@ -43,6 +44,7 @@ def configure(c: Any, config_file: str) -> None:
     _configure_service(c, data, settings, bind_url, engine)
     if os.environ.get("JUPYTERHUB_SERVICE_NAME") == _SERVICE:
         return
+    tune_sqlite()
     _watch_service_closely()
     _configure_hub(c, data, settings, bind_url)
     _configure_login(c)
