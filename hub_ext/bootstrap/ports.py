@@ -69,7 +69,9 @@ def _refusal(use: PortUse, error: OSError) -> BootstrapError:
 
 def _described(process: Process) -> str:
     """Pid and program: of "/a/long/path/python /another/long/path/x --y" the names only."""
-    words = [Path(word).name for word in process.command().split()[:2]]
+    command = process.command().split()
+    telling = 3 if command[1:2] == ["-m"] else 2
+    words = [Path(word).name for word in command[:telling]]
     return f"process {process.pid}" + (f" ({' '.join(words)})" if words else "")
 
 

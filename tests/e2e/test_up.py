@@ -40,7 +40,7 @@ def apportion(*arguments: str) -> subprocess.CompletedProcess[str]:
 def parts(lab: Lab) -> dict[str, Process]:
     """Hub, proxy and service of a deployment, by their command lines."""
     assert lab.process is not None
-    names = {"jupyterhub -f": "hub", "configurable-http-proxy": "proxy", "hub_ext.app": "service"}
+    names = {"jupyterhub -f": "hub", "spawner.streaming_proxy": "proxy", "hub_ext.app": "service"}
     found = {}
     for process in processes.everyone():
         if process.environment().get(MARK) == str(lab.data):
@@ -95,7 +95,7 @@ def test_port_of_another_deployment_is_refused_by_name(lab: Lab, tmp_path: Path)
 
     assert result.returncode == 1
     assert f"Port {lab.port}" in result.stdout
-    assert "configurable-http-proxy" in result.stdout
+    assert "spawner.streaming_proxy" in result.stdout
 
 
 def test_doctor_finds_nothing_broken(lab: Lab) -> None:
