@@ -21,7 +21,7 @@ _UNTRIED_DURATION_S = 2 * 3600.0
 
 def read_snapshot(site: Site, db: Session) -> model.Snapshot:
     """Nodes, devices and live sessions as they are now."""
-    typical_s = _typical_duration_s(db)
+    typical_s = typical_duration_s(db)
     rows = db.scalars(
         select(SessionRow).where(SessionRow.status.in_(LIVE)).order_by(SessionRow.order)
     ).all()
@@ -80,7 +80,7 @@ def _device(row: DeviceRow) -> model.Device:
     return model.Device(row.device, row.memory_mib, healthy=not row.problem, problem=row.problem)
 
 
-def _typical_duration_s(db: Session) -> float:
+def typical_duration_s(db: Session) -> float:
     """Median running time of the last hundred sessions that ran."""
     ended = db.execute(
         select(SessionRow.running_at, SessionRow.ended_at)

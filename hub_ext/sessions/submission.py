@@ -19,7 +19,7 @@ from hub_ext.nodes.presets import list_presets
 from hub_ext.scheduling import dry_run, model
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.launch import LaunchRequest, numbered, slug
-from hub_ext.sessions.snapshot import DEFAULT_PROJECT, read_snapshot
+from hub_ext.sessions.snapshot import DEFAULT_PROJECT, read_snapshot, typical_duration_s
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import NewSession, live_session
 from hub_ext.site import Site
@@ -97,6 +97,7 @@ class Submissions:
             self._check_pending(db, user, request.count)
             self._site.folders.check(db, user, request.folders, request.new_folders)
             snapshot = read_snapshot(self._site, db)
+            typical_s = typical_duration_s(db)
         forecasts = []
         order = max((session.order for session in snapshot.sessions), default=0)
         for number in range(request.count):
@@ -108,6 +109,7 @@ class Submissions:
                 submitted_at=snapshot.now,
                 order=order + number + 1,
                 time_limit_s=request.lifetime_s,
+                expected_duration_s=typical_s,
                 image=shape.image.reference,
             )
             forecast = dry_run(snapshot, session, self._site.policy.placement)
@@ -299,4 +301,9 @@ def _assumed(session: model.Session, forecast: model.Forecast) -> model.Session:
     """The session as it would be after this forecast, for the next of the same batch."""
     if forecast.placements is None:
         return session
-    return replace(session, state="running", placements=forecast.placements)
+    return replace(
+        session,
+        state="running",
+        placements=forecast.placements,
+        running_since=session.submitted_at,
+    )

@@ -8,6 +8,7 @@ from hub_ext.errors import ApportionError, BadValue, Conflict, OverLimit
 from hub_ext.nodes import inventory
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.submission import Submissions
+from hub_ext.sessions.views import forecast_json
 from hub_ext.site import Site
 
 
@@ -119,6 +120,14 @@ async def test_the_dry_run_refuses_what_a_submission_refuses(
     with pytest.raises(BadValue) as submission:
         desk.submit("ann", request, by="ann")
     assert forecast.value.message == submission.value.message
+
+
+async def test_the_dry_run_of_a_batch_tells_what_becomes_of_all(desk: Submissions) -> None:
+    answer = forecast_json(desk.forecast("ann", read_launch_request({"fgpu": 1, "count": 3})))
+    assert answer["sentence"].startswith(
+        "2 of 3 start now; the last is about 1st in line, in about"
+    )
+    assert answer["estimate_s"] > 0
 
 
 async def test_a_repeated_request_must_ask_for_the_same(desk: Submissions) -> None:
