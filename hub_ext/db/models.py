@@ -63,6 +63,9 @@ class SessionRow(Base):
     memory_mib: Mapped[int]
     priority: Mapped[int] = mapped_column(default=0)
     preemptible: Mapped[bool] = mapped_column(default=False)
+    """May be reclaimed: stopped, after a warning, for others who are due the capacity."""
+    requeue: Mapped[bool] = mapped_column(default=True)
+    """Goes back to the queue when it is reclaimed."""
     lifetime_s: Mapped[int | None]
     options: Mapped[dict[str, Any]] = mapped_column(JSON)
     """The validated launch request."""
@@ -76,6 +79,15 @@ class SessionRow(Base):
     container_id: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
     """How often a start was asked of the hub for this grant."""
+    run_id: Mapped[int | None]
+    """The run (see RunRow) that a grant began; reports about an earlier run are stale."""
+    notice_code: Mapped[str] = mapped_column(default="")
+    """Why it will be stopped at ``stops_at``: reclaimed, preempted, lifetime ...; "": it will not.
+    """
+    notice_message: Mapped[str] = mapped_column(default="")
+    stops_at: Mapped[float | None]
+    evicted_for: Mapped[str | None]
+    """Id of the session that it makes room for."""
     version: Mapped[int] = mapped_column(default=1)
 
     slices: Mapped[list[SliceRow]] = relationship(
@@ -116,6 +128,121 @@ class HistoryRow(Base):
     by: Mapped[str]
 
 
+class RunRow(Base):
+    """One use of a booking: from a grant until its slices were free again."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_session_id", "session_id"),
+        Index("ix_runs_project_ended_at", "project", "ended_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    user: Mapped[str]
+    project: Mapped[str]
+    gpu_milli: Mapped[int]
+    cpu_milli: Mapped[int]
+    memory_mib: Mapped[int]
+    started_at: Mapped[float]
+    ended_at: Mapped[float | None]
+
+
+class ProjectRow(Base):
+    """A course, lab or team. Never deleted, only archived: past sessions name it.
+
+    Quotas, limits: -1 is unlimited. Weights: null means that the quota is the weight.
+    """
+
+    __tablename__ = "projects"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(default="")
+    description: Mapped[str] = mapped_column(default="")
+    parent: Mapped[str | None] = mapped_column(ForeignKey("projects.name"))
+    created_at: Mapped[float]
+    created_order: Mapped[int] = mapped_column(unique=True)
+    """Seniority: the older project wins what is otherwise equal."""
+    archived_at: Mapped[float | None]
+    version: Mapped[int] = mapped_column(default=1)
+    open_to_all: Mapped[bool] = mapped_column(default=False)
+    """Everybody may launch in it, member or not."""
+    priority: Mapped[int] = mapped_column(default=0)
+    quota_gpu_milli: Mapped[int] = mapped_column(default=-1)
+    quota_cpu_milli: Mapped[int] = mapped_column(default=-1)
+    quota_memory_mib: Mapped[int] = mapped_column(default=-1)
+    limit_gpu_milli: Mapped[int] = mapped_column(default=-1)
+    limit_cpu_milli: Mapped[int] = mapped_column(default=-1)
+    limit_memory_mib: Mapped[int] = mapped_column(default=-1)
+    weight_gpu: Mapped[float | None]
+    weight_cpu: Mapped[float | None]
+    weight_memory: Mapped[float | None]
+    reclaim_min_runtime_s: Mapped[float | None]
+    preempt_min_runtime_s: Mapped[float | None]
+    valid_from: Mapped[float | None]
+    valid_until: Mapped[float | None]
+    hours: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
+    """When it is open (see hub_ext.projects.hours); null: always."""
+    stops_at_close: Mapped[bool] = mapped_column(default=False)
+    """Its sessions are stopped, after a warning, when its hours end."""
+    quota_hours: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
+    """Windows with a quota of their own."""
+    images: Mapped[list[str] | None] = mapped_column(JSON)
+    presets: Mapped[list[str] | None] = mapped_column(JSON)
+    resource_groups: Mapped[list[str] | None] = mapped_column(JSON)
+    kinds: Mapped[list[str] | None] = mapped_column(JSON)
+    """What its sessions may use; null: everything."""
+    budget_gpu_h: Mapped[float | None]
+    """GPU-hours (of a physical device) that it may use in its term."""
+    member_limits: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Limits of each member (see hub_ext.projects.limits)."""
+
+
+class MemberRow(Base):
+    """A user in a project; ``role``: member or instructor."""
+
+    __tablename__ = "project_members"
+
+    project: Mapped[str] = mapped_column(
+        ForeignKey("projects.name", ondelete="CASCADE"), primary_key=True
+    )
+    user: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    limits: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Limits of this member that differ from the project's ``member_limits``."""
+    added_at: Mapped[float]
+    added_by: Mapped[str]
+
+
+class AuditRow(Base):
+    """A change that somebody made: who, what, from, to."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_project", "project"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    by: Mapped[str]
+    action: Mapped[str]
+    """As in "project.change" or "node.drain"."""
+    subject: Mapped[str]
+    """Name or id of what was changed."""
+    project: Mapped[str | None]
+    """Whose instructors may read it."""
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+
+
+class ResourceGroupRow(Base):
+    """A named set of nodes; ``hours``: when it takes sessions, null: always."""
+
+    __tablename__ = "resource_groups"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(default="")
+    hours: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
+
+
 class NodeRow(Base):
     """A machine that runs containers, as last seen."""
 
@@ -125,6 +252,7 @@ class NodeRow(Base):
     cpu_milli: Mapped[int]
     memory_mib: Mapped[int]
     resource_group: Mapped[str] = mapped_column(default="default")
+    labels: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     drained: Mapped[bool] = mapped_column(default=False)
     problem: Mapped[str] = mapped_column(default="")
     """Why it may not take sessions now; "" when it may."""

@@ -22,6 +22,8 @@ from pydantic import (
 from hub_ext.errors import BadValue
 
 MAX_COUNT = 50
+MAX_PRIORITY = 100
+"""Priorities of sessions are from -100 to 100."""
 _SLUG_LENGTH = 30
 """Longest server name of the hub."""
 
@@ -58,6 +60,8 @@ class LaunchRequest(BaseModel):
 
     fgpu: in fGPU; cpu: cores; memory_mib: MiB; lifetime_s: seconds until it is stopped.
     Numbers that are given win over those of the preset.
+    preemptible: it may be reclaimed, after a warning; requeue: it then waits again at its
+    old place. priority: the higher goes first among the sessions of its project.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -78,6 +82,9 @@ class LaunchRequest(BaseModel):
     ] = []
     count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 1
     lifetime_s: Annotated[int, Field(ge=60, le=366 * 24 * 3600)] | None = None
+    preemptible: bool = False
+    requeue: bool = True
+    priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
 
 
 def read_launch_request(values: Any) -> LaunchRequest:
