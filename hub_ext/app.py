@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import math
 import os
 import signal
 import sys
 from contextlib import suppress
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jupyterhub.services.auth import HubOAuth
 from tornado.httpserver import HTTPServer
@@ -45,6 +48,7 @@ from hub_ext.web.base import Parts
 
 _PR_SET_PDEATHSIG = 1
 _BIND_ATTEMPTS = 100
+_LOCALTIME = Path("/etc/localtime")
 
 
 class ApportionService(Application):
@@ -99,6 +103,41 @@ class ApportionService(Application):
     pending_timeout_s = Float(
         0.0, help="Give up on a session that has waited so long, in seconds; 0: never."
     ).tag(config=True)
+    reclaim_warning_s = Float(
+        60.0,
+        help="""Seconds between the warning that a session is reclaimed and its stop.
+
+        The user sees the warning in JupyterLab and on the page, and can save meanwhile.
+        """,
+    ).tag(config=True)
+    ending_warning_s = Float(
+        600.0,
+        help="""Seconds between the warning that a session's lifetime, its project's hours or its
+        idle time are over and its stop.
+        """,
+    ).tag(config=True)
+    group_prefix = Unicode(
+        "course-",
+        help="""Members of the hub's group PREFIX + NAME are members of the project NAME, those of
+        PREFIX + NAME + "-instructors" its instructors. Default: course-ml101 for ml101.
+        """,
+    ).tag(config=True)
+    timezone = Unicode(
+        help="""Time zone in which opening hours are meant, as in Asia/Tokyo.
+
+        Default: the machine's own.
+        """
+    ).tag(config=True)
+    time_aware_k = Float(
+        0.0,
+        help="""How much past use lowers a project's over-quota share; 0: not at all.
+
+        A weight share n becomes max(0, n + k (n - usage)), as in KAI. 1 is a good start.
+        """,
+    ).tag(config=True)
+    usage_half_life_h = Float(
+        168.0, help="Hours after which past use counts half in the time-aware share."
+    ).tag(config=True)
     pids_limit = Int(4096, help="Processes and threads that a session may have.").tag(config=True)
     default_image = Unicode(help="Image of a request that names none.").tag(config=True)
     public_url = Unicode(help="URL under which users reach the hub.").tag(config=True)
@@ -122,6 +161,29 @@ class ApportionService(Application):
         if proposal["value"] < 1:
             raise TraitError("cpu_overcommit must be at least 1.")
         return float(proposal["value"])
+
+    @validate("reclaim_warning_s", "ending_warning_s", "time_aware_k")
+    def _check_not_negative(self, proposal: Any) -> float:
+        if not 0 <= proposal["value"] < math.inf:
+            raise TraitError(f"{proposal['trait'].name} must be zero or more.")
+        return float(proposal["value"])
+
+    @validate("usage_half_life_h")
+    def _check_half_life(self, proposal: Any) -> float:
+        if not 0 < proposal["value"] < math.inf:
+            raise TraitError("usage_half_life_h must be above zero.")
+        return float(proposal["value"])
+
+    @validate("timezone")
+    def _check_timezone(self, proposal: Any) -> str:
+        try:
+            if proposal["value"]:
+                ZoneInfo(proposal["value"])
+        except (ZoneInfoNotFoundError, ValueError):
+            raise TraitError(
+                f"timezone: there is no time zone {proposal['value']!r}; write it as in Asia/Tokyo."
+            ) from None
+        return str(proposal["value"])
 
     def initialize(self, argv: list[str] | None = None) -> None:
         """Command line, then the config file, then the command line again (it wins)."""
@@ -213,6 +275,12 @@ class ApportionService(Application):
             public_url=self.public_url,
             network=self.network,
             default_image=self.default_image,
+            reclaim_warning_s=self.reclaim_warning_s,
+            ending_warning_s=self.ending_warning_s,
+            group_prefix=self.group_prefix,
+            timezone=ZoneInfo(self.timezone) if self.timezone else _local_timezone(),
+            time_aware_k=self.time_aware_k,
+            usage_half_life_s=self.usage_half_life_h * 3600,
         )
 
     def _engine(self, deployment_id: str) -> Engine:
@@ -224,6 +292,15 @@ class ApportionService(Application):
         if self.simulate_gpus:
             return SimulatedGpus(self.simulate_gpus, self.node_name)
         return NvmlGpus()
+
+
+def _local_timezone() -> tzinfo:
+    """The machine's time zone, with its summer time where /etc/localtime names it."""
+    try:
+        with _LOCALTIME.open("rb") as rules:
+            return ZoneInfo.from_file(rules)
+    except (OSError, ValueError):
+        return UTC
 
 
 def _user_ids() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from pathlib import Path
 
 from hub_ext.db.connection import Database
@@ -33,6 +34,16 @@ class Policy:
     public_url: str = ""
     network: str = ""
     default_image: str = ""
+    reclaim_warning_s: float = 60.0
+    """Between the warning that a session is reclaimed and its stop."""
+    ending_warning_s: float = 600.0
+    """Between the warning that lifetime, hours or idle time are over and the stop."""
+    group_prefix: str = "course-"
+    """Hub groups PREFIX + project, and PREFIX + project + "-instructors", are members."""
+    timezone: tzinfo = UTC
+    """In which hours are meant."""
+    time_aware_k: float = 0.0
+    usage_half_life_s: float = 7 * 86400.0
 
 
 @dataclass(slots=True)
