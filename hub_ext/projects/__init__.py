@@ -1,0 +1,1 @@
+"""Projects: their tree, members, quotas, limits, hours and what they have used."""

@@ -1,0 +1,54 @@
+"""Who may do what to a project: the one place that decides.
+
+| action     | means                                                 | admin | instructor | member |
+|------------|-------------------------------------------------------|-------|------------|--------|
+| see        | the project, its use, the names of its instructors    | yes   | yes        | yes    |
+| launch     | sessions in it                                        | yes   | yes        | yes    |
+| roster     | all members and their limits                          | yes   | yes        | no     |
+| enrol      | add, change, remove members; import a list            | yes   | yes        | no     |
+| describe   | title, description                                    | yes   | yes        | no     |
+| narrow     | images and presets, from those the admin allows       | yes   | yes        | no     |
+| restrict   | limits of members, up to those the admin has set      | yes   | yes        | no     |
+| audit      | read its audit log                                    | yes   | yes        | no     |
+| prioritise | sessions beyond the members' highest priority         | yes   | yes        | no     |
+| appoint    | name and dismiss instructors                          | yes   | no         | no     |
+| govern     | create, archive, restore; quota, limit, weight, ...   | yes   | no         | no     |
+
+"From those the admin allows" and "up to" are checked in ``instructors.py``.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from hub_ext.projects.membership import Role
+
+
+class Action(StrEnum):
+    """What somebody wants to do; see the table above."""
+
+    SEE = "see"
+    LAUNCH = "launch"
+    ROSTER = "roster"
+    ENROL = "enrol"
+    DESCRIBE = "describe"
+    NARROW = "narrow"
+    RESTRICT = "restrict"
+    AUDIT = "audit"
+    PRIORITISE = "prioritise"
+    APPOINT = "appoint"
+    GOVERN = "govern"
+
+
+_MEMBER = frozenset({Action.SEE, Action.LAUNCH})
+_INSTRUCTOR = frozenset(Action) - {Action.APPOINT, Action.GOVERN}
+_MAY = {
+    Role.ADMIN: frozenset(Action),
+    Role.INSTRUCTOR: _INSTRUCTOR,
+    Role.MEMBER: _MEMBER,
+}
+
+
+def may(role: Role | None, action: Action) -> bool:
+    """Whether this role in a project allows the action there. None: no part in it."""
+    return role is not None and action in _MAY[role]
