@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from hub_ext.scheduling.errors import SnapshotError
-from hub_ext.scheduling.model import GPU, UNLIMITED, Project, Resources
+from hub_ext.scheduling.model import GPU, UNLIMITED, Project, Resources, Weights
 
 RESOURCES = ("gpu_milli", "cpu_milli", "memory_mib")
 UNITS = (GPU, 1, 1)
@@ -106,11 +106,15 @@ class Account:
 
 def _weights(project: Project, quota: Vector) -> tuple[float, float, float]:
     """Over-quota weights; without one, or with a negative one, the quota is the weight."""
-    weight = project.over_quota_weight
-    if weight is None or weight < 0:
-        gpu, cpu, memory = (1.0 if q == UNBOUNDED else float(q) for q in quota)
-        return (gpu, cpu, memory)
-    return (weight, weight, weight)
+    asked = project.over_quota_weight
+    by_resource = asked if isinstance(asked, Weights) else Weights(asked, asked, asked)
+    gpu, cpu, memory = (
+        weight if weight is not None and weight >= 0 else 1.0 if q == UNBOUNDED else float(q)
+        for weight, q in zip(
+            (by_resource.gpu, by_resource.cpu, by_resource.memory), quota, strict=True
+        )
+    )
+    return (gpu, cpu, memory)
 
 
 class Accounts:
@@ -147,7 +151,7 @@ class Accounts:
         while here is not None:
             if here.name in seen:
                 raise SnapshotError(
-                    f"Project {account.name} is in a cycle of parents.", field="parent"
+                    f"The parents of project {account.name} go round in a cycle.", field="parent"
                 )
             seen.add(here.name)
             yield here

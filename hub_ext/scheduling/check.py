@@ -5,8 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from hub_ext.scheduling.accounts import Accounts
 from hub_ext.scheduling.errors import SnapshotError
-from hub_ext.scheduling.model import GPU, UNLIMITED, Node, Project, Session, Snapshot
+from hub_ext.scheduling.model import (
+    GPU,
+    UNLIMITED,
+    Demand,
+    Node,
+    Project,
+    Session,
+    Snapshot,
+    Weights,
+)
+
+_SESSION_NUMBERS = (
+    "priority",
+    "order",
+    "submitted_at",
+    "running_since",
+    "expected_duration_s",
+    "not_before",
+)
 
 
 def check(snapshot: Snapshot) -> None:
@@ -17,6 +36,9 @@ def check(snapshot: Snapshot) -> None:
     if snapshot.fgpu_quantum_milli < 1:
         raise SnapshotError("fgpu_quantum_milli must be positive.", field="fgpu_quantum_milli")
     _number(snapshot.time_aware_k, "time_aware_k", "The snapshot")
+    for demand, popularity in snapshot.request_types:
+        _check_demand(demand, "A request type", "request_types")
+        _number(popularity, "request_types", "The snapshot")
     _unique((n.name for n in snapshot.nodes), "node", "nodes")
     _unique((p.name for p in snapshot.projects), "project", "projects")
     _unique((s.id for s in snapshot.sessions), "session", "sessions")
@@ -24,6 +46,7 @@ def check(snapshot: Snapshot) -> None:
         _check_node(node)
     for project in snapshot.projects:
         _check_project(project)
+    Accounts(snapshot.projects)  # raises for an unknown parent or a cycle
     known = {p.name for p in snapshot.projects}
     for session in snapshot.sessions:
         _check_session(session, known)
@@ -37,8 +60,14 @@ def _unique(names: Iterable[str], what: str, field: str) -> None:
         seen.add(name)
 
 
+def _finite(value: float | None, field: str, whose: str) -> None:
+    if value is not None and not math.isfinite(value):
+        raise SnapshotError(f"{whose}: {field} must be a finite number, not {value}.", field=field)
+
+
 def _number(value: float | None, field: str, whose: str) -> None:
-    if value is not None and (math.isnan(value) or value < 0):
+    _finite(value, field, whose)
+    if value is not None and value < 0:
         raise SnapshotError(f"{whose}: {field} must be zero or more, not {value}.", field=field)
 
 
@@ -63,38 +92,48 @@ def _check_project(project: Project) -> None:
             raise SnapshotError(
                 f"{whose}: quota {quota} is above the limit {limit}.", field=f"quota.{name}"
             )
-    weight = project.over_quota_weight
-    if weight is not None and (math.isnan(weight) or math.isinf(weight)):
-        raise SnapshotError(f"{whose}: bad weight {weight}.", field="over_quota_weight")
+    _check_weights(project, whose)
+    _finite(project.priority, "priority", whose)
     _number(project.usage, "usage", whose)
     _number(project.reclaim_min_runtime_s, "reclaim_min_runtime_s", whose)
     _number(project.preempt_min_runtime_s, "preempt_min_runtime_s", whose)
+
+
+def _check_weights(project: Project, whose: str) -> None:
+    """Finite; one below zero stands for "the quota is the weight" (KAI)."""
+    weights = project.over_quota_weight
+    if not isinstance(weights, Weights):
+        _finite(weights, "over_quota_weight", whose)
+        return
+    for name in ("gpu", "cpu", "memory"):
+        _finite(getattr(weights, name), f"over_quota_weight.{name}", whose)
 
 
 def _check_session(session: Session, projects: set[str]) -> None:
     whose = f"Session {session.id}"
     if session.project not in projects:
         raise SnapshotError(f"{whose}: unknown project {session.project}.", field="project")
-    demand = session.demand
-    if min(demand.gpu_milli, demand.cpu_milli, demand.memory_mib, demand.gpu_memory_mib) < 0:
-        raise SnapshotError(f"{whose} asks for less than nothing.", field="demand")
-    if demand.gpu_milli and demand.gpu_memory_mib:
-        raise SnapshotError(
-            f"{whose} asks for GPUs both by number and by memory.", field="demand.gpu_memory_mib"
-        )
-    if demand.devices < 1 or (demand.devices > 1 and demand.gpu_milli > GPU):
-        raise SnapshotError(
-            f"{whose}: devices must be one, or more with at most one GPU each.",
-            field="demand.devices",
-        )
+    _check_demand(session.demand, whose, "demand")
     if session.tasks < 1:
         raise SnapshotError(f"{whose} has no containers.", field="tasks")
     if session.min_available is not None and not 1 <= session.min_available <= session.tasks:
         raise SnapshotError(
             f"{whose}: min_available must be from 1 to {session.tasks}.", field="min_available"
         )
-    for field in ("submitted_at", "running_since", "time_limit_s", "expected_duration_s"):
-        value = getattr(session, field)
-        if value is not None and value != value:
-            raise SnapshotError(f"{whose}: {field} is not a number.", field=field)
+    for field in _SESSION_NUMBERS:
+        _finite(getattr(session, field), field, whose)
     _number(session.time_limit_s, "time_limit_s", whose)
+
+
+def _check_demand(demand: Demand, whose: str, field: str) -> None:
+    for name in ("gpu_milli", "cpu_milli", "memory_mib", "gpu_memory_mib"):
+        _number(getattr(demand, name), f"{field}.{name}", whose)
+    if demand.gpu_milli and demand.gpu_memory_mib:
+        raise SnapshotError(
+            f"{whose} asks for GPUs both by number and by memory.", field=f"{field}.gpu_memory_mib"
+        )
+    if demand.devices < 1 or (demand.devices > 1 and demand.gpu_milli > GPU):
+        raise SnapshotError(
+            f"{whose}: devices must be one, or more with at most one GPU each.",
+            field=f"{field}.devices",
+        )

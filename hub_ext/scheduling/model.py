@@ -86,11 +86,21 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class Weights:
+    """Over-quota weights by resource. None: the project's quota of it is the weight."""
+
+    gpu: float | None = None
+    cpu: float | None = None
+    memory: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A course, lab or team. A child is found by its ``parent``'s name.
 
-    ``over_quota_weight`` None means: the quota is the weight. ``closed`` is the
-    sentence to show while a time window keeps the project shut ("" = open).
+    ``over_quota_weight``: a number holds for all resources; None (or less than zero, as
+    in KAI) means that the quota is the weight. ``closed`` is the sentence to show while
+    a time window keeps the project shut ("" = open).
     ``usage`` is past use as a part of the cluster (0..1), for the time-aware share.
     """
 
@@ -98,7 +108,7 @@ class Project:
     parent: str | None = None
     quota: Resources = Resources(UNLIMITED, UNLIMITED, UNLIMITED)
     limit: Resources = Resources(UNLIMITED, UNLIMITED, UNLIMITED)
-    over_quota_weight: float | None = None
+    over_quota_weight: Weights | float | None = None
     priority: int = 0
     created_order: int = 0
     reclaim_min_runtime_s: float | None = None

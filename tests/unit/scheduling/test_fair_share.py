@@ -8,7 +8,7 @@ from small_site import project
 
 from hub_ext.scheduling.accounts import Accounts
 from hub_ext.scheduling.fair_share import set_fair_shares
-from hub_ext.scheduling.model import Project
+from hub_ext.scheduling.model import Project, Resources, Weights
 
 
 def shares(total: int, *wishes: tuple[Project, int]) -> dict[str, int]:
@@ -41,6 +41,38 @@ def test_a_department_divides_only_what_it_got_itself() -> None:
     )
 
     assert found == {"arts": 2000, "music": 4000, "science": 6000}
+
+
+def test_each_resource_is_divided_by_its_own_weights() -> None:
+    quota = Resources(0, 0, 0)
+    heavy = Project("a", quota=quota, over_quota_weight=Weights(gpu=3, cpu=1, memory=0))
+    light = Project("b", quota=quota, over_quota_weight=Weights(1, 1, 1), created_order=1)
+    accounts = Accounts((heavy, light))
+    for name in ("a", "b"):
+        accounts.request(name, (8000, 8000, 8000))
+
+    set_fair_shares(accounts, (8000, 8000, 8000))
+
+    assert accounts.by_name["a"].fair_share == [6000, 4000, 0]
+    assert accounts.by_name["b"].fair_share == [2000, 4000, 8000]
+
+
+def test_a_resource_without_a_weight_of_its_own_is_divided_by_quota() -> None:
+    a = Project("a", quota=Resources(1000, 1000, 1000), over_quota_weight=Weights(gpu=1))
+    b = Project(
+        "b",
+        quota=Resources(3000, 3000, 3000),
+        over_quota_weight=Weights(gpu=1, cpu=-1),
+        created_order=1,
+    )
+    accounts = Accounts((a, b))
+    for name in ("a", "b"):
+        accounts.request(name, (12_000, 12_000, 12_000))
+
+    set_fair_shares(accounts, (12_000, 12_000, 12_000))
+
+    assert accounts.by_name["a"].fair_share == [5000, 3000, 3000]
+    assert accounts.by_name["b"].fair_share == [7000, 9000, 9000]
 
 
 QUOTAS = st.sampled_from((-1, 0, 500, 1000, 2500, 4000))

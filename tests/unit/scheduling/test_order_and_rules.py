@@ -22,8 +22,9 @@ from small_site import (
 
 from hub_ext.scheduling import SnapshotError, schedule
 from hub_ext.scheduling.invariants import violations
-from hub_ext.scheduling.model import Demand, Resources, Slice, TaskPlacement
+from hub_ext.scheduling.model import Demand, Resources, Slice, TaskPlacement, Weights
 
+INFINITE = float("inf")
 HALVES = (project("a", quota=1000), project("b", quota=1000, created_order=1))
 
 
@@ -286,11 +287,30 @@ def test_past_use_lowers_the_over_quota_share_only() -> None:
     [
         ({"projects": (project("a", parent="b"), project("b", parent="a"))}, "parent"),
         ({"projects": (project("a", parent="nobody"),)}, "parent"),
+        ({"projects": (project("a", parent="a"),)}, "parent"),
         ({"projects": (project("a", quota=2000, limit=1000),)}, "quota.gpu_milli"),
         ({"projects": (project("a", quota=-5),)}, "quota.gpu_milli"),
         ({"projects": (project("a", over_quota_weight=float("nan")),)}, "over_quota_weight"),
         ({"sessions": (session("s", project="nobody"),)}, "project"),
-        ({"sessions": (session("s", -100, project="a"),)}, "demand"),
+        ({"projects": (project("a", over_quota_weight=INFINITE),)}, "over_quota_weight"),
+        (
+            {"projects": (project("a", over_quota_weight=Weights(cpu=INFINITE)),)},
+            "over_quota_weight.cpu",
+        ),
+        ({"projects": (project("a", usage=INFINITE),)}, "usage"),
+        ({"projects": (project("a", priority=INFINITE),)}, "priority"),
+        ({"projects": (project("a", reclaim_min_runtime_s=INFINITE),)}, "reclaim_min_runtime_s"),
+        ({"now": INFINITE}, "now"),
+        ({"time_aware_k": INFINITE}, "time_aware_k"),
+        ({"request_types": ((Demand(1000), INFINITE),)}, "request_types"),
+        ({"request_types": ((Demand(-1000), 1.0),)}, "request_types.gpu_milli"),
+        ({"nodes": (node("n", 1, memory_mib=INFINITE),)}, "memory_mib"),
+        ({"sessions": (session("s", -100, project="a"),)}, "demand.gpu_milli"),
+        ({"sessions": (session("s", project="a", cpu=INFINITE),)}, "demand.cpu_milli"),
+        ({"sessions": (session("s", project="a", time_limit_s=INFINITE),)}, "time_limit_s"),
+        ({"sessions": (session("s", project="a", submitted_at=INFINITE),)}, "submitted_at"),
+        ({"sessions": (session("s", project="a", not_before=INFINITE),)}, "not_before"),
+        ({"sessions": (session("s", project="a", priority=INFINITE),)}, "priority"),
         ({"sessions": (session("s", project="a", time_limit_s=float("nan")),)}, "time_limit_s"),
         ({"sessions": (session("s", project="a"),) * 2}, "sessions"),
         ({"nodes": (node("n", 1, cpu_milli=-1),)}, "cpu_milli"),
