@@ -14,7 +14,7 @@ from hub_ext.gpu.devices import GpuSource
 from hub_ext.hub_client import HubClient
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.engine import Engine
-from hub_ext.scheduling.model import TaskPlacement
+from hub_ext.scheduling.model import Resources, TaskPlacement
 from hub_ext.sessions.changes import Changes
 from hub_ext.sessions.store import SessionStore
 
@@ -66,3 +66,5 @@ class Site:
     images_read_at: float = 0.0
     reservations: Mapping[str, tuple[TaskPlacement, ...]] = field(default_factory=dict)
     """What the last scheduling pass keeps for whom, by session id."""
+    fair_share: Mapping[str, Resources] = field(default_factory=dict)
+    """What each project is due, as of the last scheduling pass, by its name."""
