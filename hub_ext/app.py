@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, tzinfo
 from pathlib import Path
@@ -28,7 +29,7 @@ from hub_ext.folders.catalogue import FolderCatalogue
 from hub_ext.folders.storage import FolderStorage
 from hub_ext.gpu.devices import GpuSource
 from hub_ext.gpu.nvml import NvmlGpus
-from hub_ext.gpu.simulated import SimulatedGpus, parse_simulated_gpus
+from hub_ext.gpu.simulated import parse_simulated_gpus, simulated_nodes
 from hub_ext.hub_client import HubClient
 from hub_ext.nodes import inventory
 from hub_ext.nodes.docker_engine import DockerEngine
@@ -36,6 +37,7 @@ from hub_ext.nodes.engine import Engine
 from hub_ext.nodes.presets import seed_presets
 from hub_ext.nodes.process_engine import ProcessEngine
 from hub_ext.sessions.changes import Changes
+from hub_ext.sessions.culler import Culler
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.queue import Queue
 from hub_ext.sessions.reconcile import Reconciler
@@ -80,7 +82,11 @@ class ApportionService(Application):
     network = Unicode(help="Docker network of the sessions.").tag(config=True)
     node_name = Unicode("local", help="Name of this machine as a node.").tag(config=True)
     simulate_gpus = Unicode(
-        help="Simulated GPUs instead of real ones, as in 2x16GiB or 2x16GiB,1x24GiB."
+        help="""Simulated GPUs instead of real ones, as in 2x16GiB or 2x16GiB,1x24GiB.
+
+        With a slash, as in 8x16GiB / 8x16GiB, this machine appears as several nodes NAME-1,
+        NAME-2, each with an equal share of its cores and memory: a whole lab to try things on.
+        """
     ).tag(config=True)
     fgpu_per_gpu = Int(1, help="How many fGPU make one physical GPU.").tag(config=True)
     fgpu_quantum = Float(0.1, help="The smallest step of a request, in fGPU.").tag(config=True)
@@ -207,7 +213,7 @@ class ApportionService(Application):
     async def _serve(self) -> None:
         site, settings = self._site()
         launcher, queue = Launcher(site), Queue(site)
-        reconciler = Reconciler(site, launcher)
+        reconciler, culler = Reconciler(site, launcher), Culler(site, launcher)
         parts = Parts(site, Submissions(site), launcher, queue, settings.spawner_token)
         await inventory.refresh(site)
         server = HTTPServer(make_application(parts))
@@ -216,7 +222,7 @@ class ApportionService(Application):
         stopped = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        loops = [asyncio.create_task(part.run()) for part in (queue, launcher, reconciler)]
+        loops = [asyncio.create_task(part.run()) for part in (queue, launcher, reconciler, culler)]
         await stopped.wait()
         server.stop()
         for loop in loops:
@@ -249,14 +255,13 @@ class ApportionService(Application):
         changes = Changes()
         site = Site(
             deployment_id=settings.deployment_id,
-            node=self.node_name,
+            nodes=self._nodes(),
             policy=policy,
             database=database,
             changes=changes,
             store=SessionStore(database, changes),
             folders=FolderCatalogue(storage),
             engine=self._engine(settings.deployment_id),
-            gpus=self._gpus(),
             hub=HubClient(HubOAuth.instance().api_url, HubOAuth.instance().api_token),
             data_dir=data_dir,
         )
@@ -288,10 +293,8 @@ class ApportionService(Application):
             return ProcessEngine(deployment_id)
         return DockerEngine(deployment_id, url=self.docker_url)
 
-    def _gpus(self) -> GpuSource:
-        if self.simulate_gpus:
-            return SimulatedGpus(self.simulate_gpus, self.node_name)
-        return NvmlGpus()
+    def _nodes(self) -> Mapping[str, GpuSource]:
+        return simulated_nodes(self.simulate_gpus, self.node_name) or {self.node_name: NvmlGpus()}
 
 
 def _local_timezone() -> tzinfo:

@@ -51,14 +51,15 @@ class Site:
     """The parts of the service. ``images`` is the catalogue as last read from the node."""
 
     deployment_id: str
-    node: str
+    nodes: Mapping[str, GpuSource]
+    """The nodes of the engine, and what lists the devices of each. Several share its machine
+    equally; only simulated ones do."""
     policy: Policy
     database: Database
     changes: Changes
     store: SessionStore
     folders: FolderCatalogue
     engine: Engine
-    gpus: GpuSource
     hub: HubClient
     data_dir: Path
     images: dict[str, CatalogueImage] = field(default_factory=dict)

@@ -79,7 +79,8 @@ def _fgpu_per_gpu(_context: Any, _parameter: Any, value: int) -> int:
     default="",
     metavar="COUNTxMEMORY",
     callback=_simulated_gpus,
-    help="Pretend to have GPUs, e.g. 2x16GiB or 2x16GiB,1x24GiB.",
+    help="Pretend to have GPUs, e.g. 2x16GiB or 2x16GiB,1x24GiB; with a slash, several nodes:"
+    " '8x16GiB / 8x16GiB'.",
 )
 @click.option(
     "--fgpu-per-gpu",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hub_ext.doctor.finding import Deployment, Finding, fail, ok, warn
 from hub_ext.gpu.nvml import NvmlGpus
-from hub_ext.gpu.simulated import SimulatedGpus
+from hub_ext.gpu.simulated import parse_simulated_gpus
 
 OLDEST_PYTHON = (3, 11)
 PACKAGES = ("jupyterhub", "dockerspawner", "jupyterhub-nativeauthenticator", "docker")
@@ -105,11 +105,11 @@ def gpus(deployment: Deployment) -> Iterator[Finding]:
     spec = str(deployment.started_with.get("simulate_gpus") or "")
     if spec:
         try:
-            devices = SimulatedGpus(spec).devices()
+            nodes = parse_simulated_gpus(spec)
         except ValueError as error:
             yield fail("gpus", str(error), "Start 'up' again with a right --simulate-gpus.")
             return
-        yield ok("gpus", f"{len(devices)} simulated ({spec})")
+        yield ok("gpus", f"{sum(map(len, nodes))} simulated ({spec})")
         return
     devices = NvmlGpus().devices()
     sick = [f"GPU {device.index}: {device.problem}" for device in devices if device.problem]

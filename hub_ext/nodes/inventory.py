@@ -1,15 +1,19 @@
-"""What the node has, written to the database: size, devices, images."""
+"""What the nodes have, written to the database: size, devices, images.
+
+What an admin has set for a node (drained, group, labels) is not touched here.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 
-from sqlalchemy import select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
-from hub_ext.db.models import DeviceRow, NodeRow
+from hub_ext.db.models import DeviceRow, NodeRow, SessionRow, SliceRow
 from hub_ext.gpu.devices import GpuDevice
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.engine import EngineRefused, EngineUnavailable, Machine
@@ -20,28 +24,30 @@ _FRESH_S = 2.0
 _PATIENCE_S = 2.0
 """How long a page waits for a busy engine before it shows the catalogue as it was."""
 
+_LIVE = SessionRow.ended_at.is_(None)
+
 log = logging.getLogger(__name__)
 
 
 async def refresh(site: Site) -> None:
-    """Look at the node again. An engine that is away marks the node; it loses nothing."""
+    """Look at the nodes again. An engine that is away marks them; they lose nothing."""
     try:
         machine = await site.engine.machine()
         images = await site.engine.images()
     except (EngineRefused, EngineUnavailable) as error:
-        log.error("Node %s: %s", site.node, error)
+        log.error("%s: %s", ", ".join(site.nodes), error)
         with site.database.transaction() as db:
-            row = db.get(NodeRow, site.node)
-            if row is not None:
+            for row in db.scalars(select(NodeRow).where(NodeRow.name.in_(site.nodes))):
                 row.problem = str(error)
         return
-    devices = await asyncio.get_running_loop().run_in_executor(None, site.gpus.devices)
+    run = asyncio.get_running_loop().run_in_executor
+    devices = {name: await run(None, gpus.devices) for name, gpus in site.nodes.items()}
     _note_images(site, images)
     with site.database.transaction() as db:
-        _write_node(db, site, machine)
-        for row in db.scalars(select(NodeRow).where(NodeRow.name != site.node)):
-            row.problem = "it is no longer part of this site"
-        _write_devices(db, site.node, devices)
+        for name in site.nodes:
+            _write_node(db, site, name, machine)
+            _write_devices(db, name, devices[name])
+        _retire_nodes(db, site.nodes)
 
 
 async def refresh_images(site: Site, *, unless_known: str = "") -> None:
@@ -55,7 +61,7 @@ async def refresh_images(site: Site, *, unless_known: str = "") -> None:
         async with asyncio.timeout(_PATIENCE_S):
             _note_images(site, await site.engine.images())
     except (EngineRefused, EngineUnavailable, TimeoutError) as error:
-        log.error("Node %s: %s", site.node, error)
+        log.error("%s: %s", ", ".join(site.nodes), error)
 
 
 def _note_images(site: Site, images: list[CatalogueImage]) -> None:
@@ -63,21 +69,37 @@ def _note_images(site: Site, images: list[CatalogueImage]) -> None:
     site.images_read_at = time.time()
 
 
-def _write_node(db: Session, site: Site, machine: Machine) -> None:
-    """CPU is booked up to ``cpu_overcommit`` times; some memory stays with the system."""
-    row = db.get(NodeRow, site.node)
+def _write_node(db: Session, site: Site, name: str, machine: Machine) -> None:
+    """CPU is booked up to ``cpu_overcommit`` times; some memory stays with the system.
+
+    Several nodes of one machine share it equally.
+    """
+    row = db.get(NodeRow, name)
     if row is None:
-        row = NodeRow(name=site.node)
+        row = NodeRow(name=name)
         db.add(row)
-    row.cpu_milli = int(machine.cpu_milli * site.policy.cpu_overcommit)
-    row.memory_mib = max(0, machine.memory_mib - site.policy.reserved_memory_mib)
+    row.cpu_milli = int(machine.cpu_milli * site.policy.cpu_overcommit) // len(site.nodes)
+    memory_mib = max(0, machine.memory_mib - site.policy.reserved_memory_mib)
+    row.memory_mib = memory_mib // len(site.nodes)
     row.problem = ""
     row.seen_at = time.time()
     db.flush()
 
 
+def _retire_nodes(db: Session, present: Collection[str]) -> None:
+    """Forget nodes that have left the site; one that is still booked stays, out of service."""
+    for row in db.scalars(select(NodeRow).where(NodeRow.name.not_in(present))).all():
+        if db.scalar(select(exists().where(SessionRow.node == row.name, _LIVE))):
+            row.problem = "it is no longer part of this site"
+        else:
+            db.execute(delete(DeviceRow).where(DeviceRow.node == row.name))
+            db.execute(delete(NodeRow).where(NodeRow.name == row.name))
+
+
 def _write_devices(db: Session, node: str, devices: list[GpuDevice]) -> None:
     """Devices are known by UUID; one that has vanished stays listed, with its problem.
+
+    A simulated one stays only while it is booked.
 
     A device keeps its number for good, whatever order NVML lists it in: bookings name it.
     """
@@ -98,7 +120,7 @@ def _write_devices(db: Session, node: str, devices: list[GpuDevice]) -> None:
         row.simulated = device.simulated
         row.problem = device.problem
     for row in rows.values():
-        if row.simulated:
+        if row.simulated and not db.scalar(select(exists().where(SliceRow.uuid == row.uuid))):
             db.delete(row)
         else:
-            row.problem = "The device is gone: NVML no longer lists it."
+            row.problem = "The device is gone: it is no longer listed."

@@ -176,10 +176,11 @@ class Submissions:
 
     def _check_node(self, db: Session) -> None:
         """Say so when the reason for having nothing is an engine that is away."""
-        node = db.get(NodeRow, self._site.node)
+        name = next(iter(self._site.nodes))  # all of them are of the same engine
+        node = db.get(NodeRow, name)
         if node is None or node.problem:
             problem = node.problem if node is not None else "it has not answered yet"
-            raise EngineAway(f"Node {self._site.node} cannot take sessions now: {problem}")
+            raise EngineAway(f"Node {name} cannot take sessions now: {problem}")
 
     def _preset(self, db: Session, request: LaunchRequest) -> PresetRow | None:
         """The named preset; the first one when nothing at all was said."""

@@ -18,7 +18,7 @@ from hub_ext.db.connection import Database
 from hub_ext.fgpu import FgpuUnit
 from hub_ext.folders.catalogue import FolderCatalogue
 from hub_ext.folders.storage import FolderStorage
-from hub_ext.gpu.simulated import SimulatedGpus
+from hub_ext.gpu.simulated import simulated_nodes
 from hub_ext.hub_client import HubServer
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.engine import EngineUnavailable, Machine, SessionContainer
@@ -149,14 +149,13 @@ def site(database: Database, tmp_path: Path) -> Site:
         seed_presets(db, policy.unit)
     return Site(
         deployment_id="0123abcd",
-        node="gpu-1",
+        nodes=simulated_nodes("2x8GiB", "gpu-1"),
         policy=policy,
         database=database,
         changes=changes,
         store=SessionStore(database, changes),
         folders=FolderCatalogue(storage),
         engine=RoomyEngine(),
-        gpus=SimulatedGpus("2x8GiB", "gpu-1"),
         hub=RecordingHub(),  # type: ignore[arg-type]
         data_dir=tmp_path,
     )

@@ -366,7 +366,7 @@ async def test_a_hub_that_is_stopping_a_server_is_given_time(site: Site, queue: 
 async def test_a_renamed_node_takes_no_sessions_twice(site: Site, queue: Queue) -> None:
     submit(site, fgpu=1, count=2)
     queue.pass_once()
-    site.node = "gpu-renamed"
+    site.nodes = {"gpu-renamed": site.nodes["gpu-1"]}
     await inventory.refresh(site)
     with site.database.transaction() as db:
         old = db.get(NodeRow, "gpu-1")
@@ -378,13 +378,13 @@ async def test_a_renumbered_device_keeps_its_bookings(site: Site, queue: Queue) 
     first, second = submit(site, fgpu=1, count=2)
     queue.pass_once()
     before = {key: site.store.get(key).slices[0].uuid for key in (first, second)}
-    survivor = next(gpu for gpu in site.gpus.devices() if gpu.uuid == before[second])
+    survivor = next(gpu for gpu in site.nodes["gpu-1"].devices() if gpu.uuid == before[second])
 
     class OneLeft:
         def devices(self) -> list[GpuDevice]:
             return [replace(survivor, index=0, simulated=False)]
 
-    site.gpus = OneLeft()
+    site.nodes = {"gpu-1": OneLeft()}
     with site.database.transaction() as db:
         for device in db.scalars(select(DeviceRow)):
             device.simulated = False
