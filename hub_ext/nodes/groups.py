@@ -23,12 +23,14 @@ DEFAULT_GROUP = "default"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def _group_name(name: str) -> str:
+def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise PydanticCustomError("name", "use 1 to 63 of a-z, 0-9 and '-', no '-' at an end")
     return name
 
 
+GroupName = Annotated[str, AfterValidator(_check_name)]
+"""A name that a resource group may have."""
 _Title = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -47,7 +49,7 @@ class GroupChange(BaseModel):
 class NewGroup(GroupChange):
     """Body of ``POST /resource-groups``."""
 
-    name: Annotated[str, AfterValidator(_group_name)]
+    name: GroupName
 
 
 def closed_groups(db: Session, now: float, tz: tzinfo) -> dict[str, str]:
@@ -112,15 +114,14 @@ def delete_group(db: Session, name: str, by: str) -> None:
     nodes = db.scalar(select(func.count()).where(NodeRow.resource_group == name)) or 0
     if nodes:
         raise Conflict(
-            f"{nodes} nodes are in the resource group '{name}'. Move them to another first."
+            f"The resource group '{name}' still has nodes ({nodes}). Move them to another first."
         )
     allowed = db.execute(select(ProjectRow.name, ProjectRow.resource_groups)).all()
     naming = sorted(project for project, groups in allowed if name in (groups or ()))
     if naming:
         raise Conflict(
-            f"{len(naming)} projects may use the resource group '{name}'"
-            f" ({', '.join(naming[:3])}{', ...' if naming[3:] else ''})."
-            " Take it from them first."
+            f"The resource group '{name}' is one of those that these projects may use:"
+            f" {', '.join(naming[:3])}{', ...' if naming[3:] else ''}. Take it from them first."
         )
     db.delete(group)
     note(db, by, "resource-group.delete", name, None, _state(group), None)

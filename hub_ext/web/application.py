@@ -9,7 +9,7 @@ from pathlib import Path
 from jupyterhub.services.auth import HubOAuthCallbackHandler
 from tornado import web
 
-from hub_ext.web import catalogue_api, pages, sessions_api, spawner_api
+from hub_ext.web import catalogue_api, nodes_api, pages, sessions_api, spawner_api
 from hub_ext.web.base import Parts, UnknownPathHandler
 from hub_ext.web.health import HealthHandler, MetricsHandler
 from hub_ext.web.openapi import OpenApiHandler
@@ -31,7 +31,10 @@ def make_application(parts: Parts) -> web.Application:
         ("dry-run", sessions_api.DryRunHandler),
         ("images", catalogue_api.ImagesHandler),
         ("presets", catalogue_api.PresetsHandler),
-        ("nodes", catalogue_api.NodesHandler),
+        ("nodes", nodes_api.NodesHandler),
+        ("nodes/([^/]+)", nodes_api.NodeHandler),
+        ("resource-groups", nodes_api.ResourceGroupsHandler),
+        ("resource-groups/([a-z0-9-]+)", nodes_api.ResourceGroupHandler),
         ("folders", catalogue_api.FoldersHandler),
         ("health", HealthHandler),
         ("openapi.json", OpenApiHandler),

@@ -1,4 +1,4 @@
-"""``/api/v1/images``, ``presets``, ``nodes``, ``folders``: what can be asked for."""
+"""``/api/v1/images``, ``presets``, ``folders``: what can be asked for."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import select
-from tornado import web
 
-from hub_ext.db.models import FolderRow, NodeRow, SessionRow
+from hub_ext.db.models import FolderRow
 from hub_ext.nodes import inventory
 from hub_ext.nodes.presets import list_presets
 from hub_ext.sessions.launch import bad_value
-from hub_ext.sessions.status import BOOKED
 from hub_ext.web.base import ApiHandler
 
 
@@ -76,19 +73,6 @@ class PresetsHandler(ApiHandler):
         )
 
 
-class NodesHandler(ApiHandler):
-    """Nodes and their devices, with what is booked on each."""
-
-    def get(self) -> None:
-        """For admins; others learn what they can launch from the dry run."""
-        if not self.caller.admin:
-            raise web.HTTPError(403, "Only an admin sees the nodes.")
-        with self.site.database.transaction() as db:
-            nodes = db.scalars(select(NodeRow).order_by(NodeRow.name)).all()
-            live = db.scalars(select(SessionRow).where(SessionRow.status.in_(BOOKED))).all()
-        self.reply({"nodes": [_node_json(node, [*live]) for node in nodes]})
-
-
 class FoldersHandler(ApiHandler):
     """The caller's own folders."""
 
@@ -116,36 +100,4 @@ def _folder_json(folder: FolderRow) -> dict[str, object]:
         "name": folder.name,
         "usage": folder.usage,
         "created_at": folder.created_at,
-    }
-
-
-def _node_json(node: NodeRow, live: list[SessionRow]) -> dict[str, object]:
-    here = [row for row in live if row.node == node.name]
-    return {
-        "name": node.name,
-        "resource_group": node.resource_group,
-        "drained": node.drained,
-        "problem": node.problem,
-        "cpu_milli": node.cpu_milli,
-        "cpu_milli_booked": sum(row.cpu_milli for row in here),
-        "memory_mib": node.memory_mib,
-        "memory_mib_booked": sum(row.memory_mib for row in here),
-        "seen_at": node.seen_at,
-        "devices": [
-            {
-                "device": device.device,
-                "uuid": device.uuid,
-                "model": device.model,
-                "memory_mib": device.memory_mib,
-                "simulated": device.simulated,
-                "problem": device.problem,
-                "milli_booked": sum(
-                    part.milli
-                    for row in here
-                    for part in row.slices
-                    if part.device == device.device
-                ),
-            }
-            for device in node.devices
-        ],
     }

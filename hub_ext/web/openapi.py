@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from hub_ext import __version__
+from hub_ext.nodes.administration import NodeChange
+from hub_ext.nodes.groups import GroupChange, NewGroup
 from hub_ext.sessions.launch import LaunchRequest
 from hub_ext.web.base import ApiHandler
 from hub_ext.web.catalogue_api import NewFolder
@@ -43,6 +45,7 @@ def document() -> dict[str, Any]:
     launch = _schema(LaunchRequest, schemas)
     folder = _schema(NewFolder, schemas)
     session_id = _parameter("id", "path", {"type": "string", "pattern": "^[0-9a-f]{32}$"})
+    group = _parameter("name", "path", {"type": "string", "pattern": "^[a-z0-9-]+$"})
     page = [
         _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 500}),
         _parameter("after", "query", {"type": "integer", "minimum": 0}),
@@ -74,6 +77,30 @@ def document() -> dict[str, Any]:
             "/images": {"get": _operation("The image catalogue", [])},
             "/presets": {"get": _operation("Bundles of resources", [])},
             "/nodes": {"get": _operation("Nodes and devices (admin)", [])},
+            "/nodes/{name}": {
+                "patch": _operation(
+                    "Drain or resume a node, set its group and labels (admin)",
+                    [_parameter("name", "path", {"type": "string"})],
+                    body=_schema(NodeChange, schemas),
+                )
+            },
+            "/resource-groups": {
+                "get": _operation("Resource groups (admin)", []),
+                "post": _operation(
+                    "A new resource group (admin)",
+                    [],
+                    body=_schema(NewGroup, schemas),
+                    success="201",
+                ),
+            },
+            "/resource-groups/{name}": {
+                "patch": _operation(
+                    "Change title or hours (admin)", [group], body=_schema(GroupChange, schemas)
+                ),
+                "delete": _operation(
+                    "Remove a group that nothing names (admin)", [group], success="204"
+                ),
+            },
             "/folders": {
                 "get": _operation("Your folders", []),
                 "post": _operation("A new folder", [], body=folder, success="201"),

@@ -1,0 +1,194 @@
+"""``/api/v1/nodes`` and ``resource-groups``: what there is, and an admin's changes to it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from tornado import web
+
+from hub_ext.db.models import DeviceRow, NodeRow, ResourceGroupRow, SessionRow
+from hub_ext.errors import Forbidden
+from hub_ext.fgpu import GPU_MILLI, FgpuUnit
+from hub_ext.nodes.administration import NodeChange, change_node
+from hub_ext.nodes.groups import (
+    GroupChange,
+    NewGroup,
+    add_group,
+    change_group,
+    closed_groups,
+    delete_group,
+    list_groups,
+    why_unavailable,
+)
+from hub_ext.sessions.launch import bad_value
+from hub_ext.sessions.status import BOOKED
+from hub_ext.web.base import ApiHandler
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _AdminHandler(ApiHandler):
+    """For admins; changes are bodies that a model reads."""
+
+    def require_admin(self) -> None:
+        """Raises Forbidden."""
+        if not self.caller.admin:
+            raise Forbidden("Only an admin manages nodes and resource groups.")
+
+    def read(self, model: type[_Model]) -> _Model:
+        """The body of a change. Raises Forbidden, BadValue."""
+        self.require_admin()
+        try:
+            return model.model_validate(self.body())
+        except ValidationError as error:
+            raise bad_value(error) from None
+
+    def closed(self, db: Session) -> dict[str, str]:
+        """Resource groups that take no sessions at this hour."""
+        return closed_groups(db, time.time(), self.site.policy.timezone)
+
+
+class NodesHandler(_AdminHandler):
+    """Nodes and their devices, with what is booked on each."""
+
+    def get(self) -> None:
+        """For admins; others learn what they can launch from the dry run."""
+        if not self.caller.admin:
+            raise web.HTTPError(403, "Only an admin sees the nodes.")
+        with self.site.database.transaction() as db:
+            nodes = db.scalars(select(NodeRow).order_by(NodeRow.name)).all()
+            booked = db.scalars(select(SessionRow).where(SessionRow.status.in_(BOOKED))).all()
+            closed = self.closed(db)
+        unit = self.site.policy.unit
+        self.reply({"nodes": [_node_json(node, booked, closed, unit) for node in nodes]})
+
+
+class NodeHandler(_AdminHandler):
+    """One node."""
+
+    def patch(self, name: str) -> None:
+        """Drain or resume it, move it to another group, set its labels.
+
+        The answer is the node; its ``message`` says what becomes of the sessions there.
+        """
+        change = self.read(NodeChange)
+        with self.site.database.transaction() as db:
+            node = change_node(db, name, change, self.caller.name)
+            booked = db.scalars(
+                select(SessionRow).where(SessionRow.status.in_(BOOKED), SessionRow.node == name)
+            ).all()
+            closed = self.closed(db)
+        self.parts.queue.wake()
+        answer = _node_json(node, booked, closed, self.site.policy.unit)
+        self.reply(answer | {"message": _message(node, len(booked), closed)})
+
+
+class ResourceGroupsHandler(_AdminHandler):
+    """Named sets of nodes."""
+
+    def get(self) -> None:
+        """By name."""
+        self.require_admin()
+        with self.site.database.transaction() as db:
+            closed = self.closed(db)
+            groups = [_group_json(db, group, closed) for group in list_groups(db)]
+        self.reply({"resource_groups": groups})
+
+    def post(self) -> None:
+        """A new one; 409 when it exists."""
+        new = self.read(NewGroup)
+        with self.site.database.transaction() as db:
+            group = add_group(db, new, self.caller.name)
+            answer = _group_json(db, group, self.closed(db))
+        self.reply(answer, 201)
+
+
+class ResourceGroupHandler(_AdminHandler):
+    """One of them."""
+
+    def patch(self, name: str) -> None:
+        """Title and hours."""
+        change = self.read(GroupChange)
+        with self.site.database.transaction() as db:
+            group = change_group(db, name, change, self.caller.name)
+            answer = _group_json(db, group, self.closed(db))
+        self.parts.queue.wake()
+        self.reply(answer)
+
+    def delete(self, name: str) -> None:
+        """409 while nodes are in it or projects name it."""
+        self.require_admin()
+        with self.site.database.transaction() as db:
+            delete_group(db, name, self.caller.name)
+        self.set_status(204)
+
+
+def _message(node: NodeRow, running: int, closed: Mapping[str, str]) -> str:
+    """For whoever has just changed it."""
+    here = "1 session holds" if running == 1 else f"{running} sessions hold"
+    if node.drained:
+        return f"No new session starts on {node.name}; {here} a booking there and may go on."
+    reason = why_unavailable(node, closed)
+    if reason:
+        return f"Sessions do not start on {node.name} now: {reason}."
+    return f"Sessions may start on {node.name}; {here} a booking there."
+
+
+def _group_json(
+    db: Session, group: ResourceGroupRow, closed: Mapping[str, str]
+) -> dict[str, object]:
+    query = select(NodeRow.name).where(NodeRow.resource_group == group.name).order_by(NodeRow.name)
+    return {
+        "name": group.name,
+        "title": group.title,
+        "hours": group.hours,
+        "open": group.name not in closed,
+        "nodes": [*db.scalars(query)],
+    }
+
+
+def _node_json(
+    node: NodeRow, booked: Sequence[SessionRow], closed: Mapping[str, str], unit: FgpuUnit
+) -> dict[str, object]:
+    here = [row for row in booked if row.node == node.name]
+    reason = why_unavailable(node, closed)
+    milli: Counter[int] = Counter()
+    for part in (part for row in here for part in row.slices):
+        milli[part.device] += part.milli
+    return {
+        "name": node.name,
+        "resource_group": node.resource_group,
+        "labels": node.labels,
+        "drained": node.drained,
+        "schedulable": not reason,
+        "reason": reason,
+        "problem": node.problem,
+        "sessions": len(here),
+        "cpu_milli": node.cpu_milli,
+        "cpu_milli_booked": sum(row.cpu_milli for row in here),
+        "memory_mib": node.memory_mib,
+        "memory_mib_booked": sum(row.memory_mib for row in here),
+        "seen_at": node.seen_at,
+        "devices": [_device_json(device, milli[device.device], unit) for device in node.devices],
+    }
+
+
+def _device_json(device: DeviceRow, milli_booked: int, unit: FgpuUnit) -> dict[str, object]:
+    free = 0 if device.problem else max(0, GPU_MILLI - milli_booked)
+    return {
+        "device": device.device,
+        "uuid": device.uuid,
+        "model": device.model,
+        "memory_mib": device.memory_mib,
+        "simulated": device.simulated,
+        "problem": device.problem,
+        "milli_booked": milli_booked,
+        "fgpu_booked": unit.fgpu(milli_booked),
+        "fgpu_free": unit.fgpu(free),
+    }
