@@ -1,0 +1,135 @@
+"""Pending sessions that may not start whatever the capacity: a member's sessions, a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import String, cast, func, select
+from sqlalchemy.orm import Session
+
+from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
+from hub_ext.projects.limits import limits_of
+from hub_ext.projects.shares import Rows, read_projects
+from hub_ext.projects.usage import UsageHistory, line
+from hub_ext.scheduling.model import Reason
+from hub_ext.sessions.status import BOOKED
+
+if TYPE_CHECKING:  # the site holds the store of projects
+    from hub_ext.site import Policy
+
+_Membership = tuple[str, str]
+"""Project, user."""
+
+
+def held_reasons(
+    db: Session,
+    policy: Policy,
+    now: float,
+    rows: Sequence[SessionRow],
+    history: UsageHistory | None = None,
+) -> dict[str, Reason]:
+    """Why some of the pending ``rows`` are held, by id: ``budget`` or ``member_limit``.
+
+    Of each member the first in line may start, as many as his limit leaves free. ``rows``
+    may have sessions that are not stored (a dry run). ``history``: as in the shares.
+    """
+    if not rows:
+        return {}
+    projects = read_projects(db)
+    reasons = _over_budget(db, policy, now, projects, rows, history or UsageHistory())
+    free_to_start = [row for row in rows if row.id not in reasons and row.project in projects]
+    return reasons | _over_member_limit(db, projects, free_to_start)
+
+
+def budget_spent(row: ProjectRow, used_gpu_h: float, fgpu_per_gpu: int) -> str:
+    """The sentence on a budget that is used up; "" while something is left."""
+    if row.budget_gpu_h is None or used_gpu_h < row.budget_gpu_h:
+        return ""
+    used, budget = used_gpu_h * fgpu_per_gpu, row.budget_gpu_h * fgpu_per_gpu
+    return f"Project {row.name} has used {used:.1f} of its budget of {budget:.1f} fGPU-hours"
+
+
+def _over_budget(
+    db: Session,
+    policy: Policy,
+    now: float,
+    projects: Rows,
+    rows: Sequence[SessionRow],
+    history: UsageHistory,
+) -> dict[str, Reason]:
+    """Sessions with a GPU, in or below a project that has used up its budget."""
+    used = history.budgets(db, projects.values(), now)
+    spent = {
+        name: sentence
+        for name, gpu_h in used.items()
+        if (sentence := budget_spent(projects[name], gpu_h, policy.unit.per_gpu))
+    }
+    if not spent:
+        return {}
+    found = {}
+    for row in rows:
+        above = (each.name for each in line(projects, row.project))
+        sentence = next((spent[name] for name in above if name in spent), "")
+        if sentence and row.gpu_milli:
+            found[row.id] = Reason(
+                "budget", f"{sentence}.", "Ask for a larger budget, or launch without a GPU."
+            )
+    return found
+
+
+def _over_member_limit(
+    db: Session, projects: Rows, rows: Sequence[SessionRow]
+) -> dict[str, Reason]:
+    """Beyond what each member may run at once in a project."""
+    most = _most_sessions(db, projects, rows)
+    if not most:
+        return {}
+    running = _running(db)
+    ahead: dict[_Membership, int] = {}
+    found = {}
+    for row in sorted(rows, key=lambda row: (-row.priority, row.order)):
+        pair = (row.project, row.user)
+        if pair not in most:
+            continue
+        runs, first = running.get(pair, 0), ahead.get(pair, 0)
+        if runs + first < most[pair]:
+            ahead[pair] = first + 1
+        else:
+            found[row.id] = _member_limit(pair, most[pair], runs, first)
+    return found
+
+
+def _member_limit(pair: _Membership, most: int, runs: int, first: int) -> Reason:
+    project, user = pair
+    message = f"{user} has {runs} running of at most {most} session{'s' * (most != 1)} at once"
+    message += f" in project {project}"
+    if first:
+        message += f", and {first} that wait{'s' * (first == 1)} ahead of this one"
+    return Reason("member_limit", message + ".", "It starts when one of them has ended.")
+
+
+def _most_sessions(
+    db: Session, projects: Rows, rows: Sequence[SessionRow]
+) -> dict[_Membership, int]:
+    """Sessions at once of each member who waits for one and has such a limit."""
+    own = select(MemberRow).where(cast(MemberRow.limits, String) != "{}")
+    members = {(row.project, row.user): row for row in db.scalars(own)}
+    of_all = {name: limits_of(projects[name], None) for name in {row.project for row in rows}}
+    found = {}
+    for project, user in {(row.project, row.user) for row in rows}:
+        member = members.get((project, user))
+        limits = limits_of(projects[project], member) if member else of_all[project]
+        if limits.max_sessions is not None:
+            found[project, user] = limits.max_sessions
+    return found
+
+
+def _running(db: Session) -> dict[_Membership, int]:
+    """Sessions that hold a booking, those that are being stopped among them."""
+    counts = (
+        select(SessionRow.project, SessionRow.user, func.count())
+        .where(SessionRow.status.in_(BOOKED))
+        .group_by(SessionRow.project, SessionRow.user)
+    )
+    return {(project, user): count for project, user, count in db.execute(counts)}
