@@ -40,10 +40,11 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: a user of the hub, or one of its services."""
+    """Who asks: a user of the hub, with the groups he has there."""
 
     name: str
     admin: bool
+    groups: frozenset[str] = frozenset()
 
 
 class BaseHandler(HubOAuthenticated, web.RequestHandler):
@@ -63,7 +64,8 @@ class BaseHandler(HubOAuthenticated, web.RequestHandler):
     def caller(self) -> Caller:
         """Who asks. Only after ``prepare`` has let the request through."""
         user = cast(dict[str, Any], self.current_user)
-        return Caller(user["name"], bool(user.get("admin")))
+        groups = frozenset(user.get("groups") or ())
+        return Caller(user["name"], bool(user.get("admin")), groups)
 
     def set_default_headers(self) -> None:
         """No sniffing, no framing, scripts from here only."""
