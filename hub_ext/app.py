@@ -36,6 +36,7 @@ from hub_ext.nodes.docker_engine import DockerEngine
 from hub_ext.nodes.engine import Engine
 from hub_ext.nodes.presets import seed_presets
 from hub_ext.nodes.process_engine import ProcessEngine
+from hub_ext.projects.store import ProjectStore
 from hub_ext.sessions.changes import Changes
 from hub_ext.sessions.culler import Culler
 from hub_ext.sessions.launcher import Launcher
@@ -260,6 +261,7 @@ class ApportionService(Application):
             database=database,
             changes=changes,
             store=SessionStore(database, changes),
+            projects=ProjectStore(database, policy.unit),
             folders=FolderCatalogue(storage),
             engine=self._engine(settings.deployment_id),
             hub=HubClient(HubOAuth.instance().api_url, HubOAuth.instance().api_token),

@@ -14,6 +14,8 @@ from hub_ext.gpu.devices import GpuSource
 from hub_ext.hub_client import HubClient
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.engine import Engine
+from hub_ext.projects.store import ProjectStore
+from hub_ext.projects.usage import UsageHistory
 from hub_ext.scheduling.model import Resources, TaskPlacement
 from hub_ext.sessions.changes import Changes
 from hub_ext.sessions.store import SessionStore
@@ -58,6 +60,7 @@ class Site:
     database: Database
     changes: Changes
     store: SessionStore
+    projects: ProjectStore
     folders: FolderCatalogue
     engine: Engine
     hub: HubClient
@@ -69,3 +72,5 @@ class Site:
     """What the last scheduling pass keeps for whom, by session id."""
     fair_share: Mapping[str, Resources] = field(default_factory=dict)
     """What each project is due, as of the last scheduling pass, by its name."""
+    history: UsageHistory = field(default_factory=UsageHistory)
+    """What the projects have used."""

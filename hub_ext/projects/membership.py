@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import MemberRow, ProjectRow
+from hub_ext.projects.tree import above
 
 if TYPE_CHECKING:  # the site holds the store of projects, which asks for roles
     from hub_ext.site import Policy
@@ -48,7 +49,7 @@ def roles_of(
     parents = {project.name: project.parent for project in projects}
     roles: dict[str, Role] = {}
     for name, role in own.items():
-        if _instructs(name, own, parents):
+        if any(own.get(each) is Role.INSTRUCTOR for each in [name, *above(name, parents)]):
             roles[name] = Role.INSTRUCTOR
         elif role is not None:
             roles[name] = role
@@ -65,13 +66,3 @@ def _own_role(
     if listed is Role.MEMBER or group in groups or project.open_to_all:
         return Role.MEMBER
     return None
-
-
-def _instructs(name: str, own: dict[str, Role | None], parents: dict[str, str | None]) -> bool:
-    """Whether it or a project above it has this user as an instructor."""
-    above: str | None = name
-    while above is not None:
-        if own.get(above) is Role.INSTRUCTOR:
-            return True
-        above = parents.get(above)
-    return False

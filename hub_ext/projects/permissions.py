@@ -19,8 +19,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
+from hub_ext.errors import Forbidden
 from hub_ext.projects.membership import Role
 
 
@@ -40,6 +42,14 @@ class Action(StrEnum):
     GOVERN = "govern"
 
 
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who makes a change, and as what in the project concerned."""
+
+    user: str
+    role: Role | None
+
+
 _MEMBER = frozenset({Action.SEE, Action.LAUNCH})
 _INSTRUCTOR = frozenset(Action) - {Action.APPOINT, Action.GOVERN}
 _MAY = {
@@ -52,3 +62,23 @@ _MAY = {
 def may(role: Role | None, action: Action) -> bool:
     """Whether this role in a project allows the action there. None: no part in it."""
     return role is not None and action in _MAY[role]
+
+
+_NEEDS = {
+    "title": Action.DESCRIBE,
+    "description": Action.DESCRIBE,
+    "images": Action.NARROW,
+    "presets": Action.NARROW,
+    "member_limits": Action.RESTRICT,
+}
+
+
+def needed(column: str) -> Action:
+    """What one must be allowed to change this column of a project."""
+    return _NEEDS.get(column, Action.GOVERN)
+
+
+def require(role: Role | None, action: Action, message: str, field: str | None = None) -> None:
+    """Raises Forbidden with the message when the role does not allow the action."""
+    if not may(role, action):
+        raise Forbidden(message, field=field)

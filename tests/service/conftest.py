@@ -23,6 +23,7 @@ from hub_ext.hub_client import HubServer
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.engine import EngineUnavailable, Machine, SessionContainer
 from hub_ext.nodes.presets import seed_presets
+from hub_ext.projects.store import ProjectStore
 from hub_ext.sessions.changes import Changes
 from hub_ext.sessions.store import SessionStore
 from hub_ext.site import Policy, Site
@@ -154,6 +155,7 @@ def site(database: Database, tmp_path: Path) -> Site:
         database=database,
         changes=changes,
         store=SessionStore(database, changes),
+        projects=ProjectStore(database, policy.unit),
         folders=FolderCatalogue(storage),
         engine=RoomyEngine(),
         hub=RecordingHub(),  # type: ignore[arg-type]

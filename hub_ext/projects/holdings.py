@@ -1,0 +1,61 @@
+"""What the live sessions of each project hold and wait for, with all below it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from hub_ext.db.models import SessionRow
+from hub_ext.projects.tree import Parents, above
+from hub_ext.sessions.status import BOOKED, Status
+
+
+@dataclass(slots=True)
+class Holding:
+    """Booked milli-GPU, milli-CPU, MiB; sessions that hold something, and that wait."""
+
+    gpu_milli: int = 0
+    cpu_milli: int = 0
+    memory_mib: int = 0
+    running: int = 0
+    pending: int = 0
+
+    def add(self, other: Holding) -> None:
+        """Take in another project's."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+
+def holdings(db: Session, parents: Parents) -> Mapping[str, Holding]:
+    """By project, each with what is below it."""
+    found = {name: Holding() for name in parents}
+    for name, own in _own(db).items():
+        for each in [name, *above(name, parents)]:
+            if each in found:
+                found[each].add(own)
+    return found
+
+
+def _own(db: Session) -> dict[str, Holding]:
+    """By project, without what is below it."""
+    query = (
+        select(
+            SessionRow.project,
+            SessionRow.status,
+            func.count(),
+            func.sum(SessionRow.gpu_milli),
+            func.sum(SessionRow.cpu_milli),
+            func.sum(SessionRow.memory_mib),
+        )
+        .where(SessionRow.status.in_([*BOOKED, Status.PENDING]))
+        .group_by(SessionRow.project, SessionRow.status)
+    )
+    own: dict[str, Holding] = {}
+    for project, status, count, gpu, cpu, memory in db.execute(query):
+        waits = status == Status.PENDING
+        held = Holding(pending=count) if waits else Holding(gpu, cpu, memory, running=count)
+        own.setdefault(project, Holding()).add(held)
+    return own

@@ -1,0 +1,309 @@
+"""Projects in the database: every change is checked whole, audited, and told to the queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from hub_ext.db.connection import Database
+from hub_ext.db.models import PresetRow, ProjectRow, ResourceGroupRow, SessionRow
+from hub_ext.errors import BadValue, Conflict, NotFound
+from hub_ext.fgpu import FgpuUnit
+from hub_ext.projects import audit, instructors
+from hub_ext.projects.holdings import Holding, holdings
+from hub_ext.projects.limits import MemberLimits, limits_of
+from hub_ext.projects.permissions import Action, By, may, needed, require
+from hub_ext.projects.roster import Roster
+from hub_ext.projects.settings import (
+    QUOTA_KEYS,
+    REST_NAMES,
+    ProjectSettings,
+    amount,
+    check_name,
+    read_settings,
+)
+from hub_ext.projects.tree import above, check_place, depth_first
+from hub_ext.projects.usage import line
+from hub_ext.sessions.status import LIVE
+
+FIRST_PROJECT = "default"
+"""What is there from the start, and stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A project after a change, and sentences about what the change does not do."""
+
+    row: ProjectRow
+    warnings: list[str]
+
+
+class ProjectStore:
+    """The projects of this deployment; ``roster`` has their members."""
+
+    def __init__(self, database: Database, unit: FgpuUnit) -> None:
+        self.database = database
+        self.roster = Roster(database, self._announce)
+        self._unit = unit
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Call it after every change of a project or its members has been committed."""
+        self._listeners.append(callback)
+
+    def get(self, name: str) -> ProjectRow:
+        """One project, archived or not. Raises NotFound."""
+        with self.database.transaction() as db:
+            return _one(_read_all(db), name)
+
+    def tree(self, *, archived: bool = False) -> list[ProjectRow]:
+        """Every project after its parent, siblings by age; those that are archived or not."""
+        with self.database.transaction() as db:
+            rows = _read_all(db)
+        wanted = {
+            name: row for name, row in rows.items() if (row.archived_at is not None) == archived
+        }
+        order = depth_first({name: row.parent for name, row in wanted.items()})
+        return [wanted[name] for name in order]
+
+    def holdings(self) -> Mapping[str, Holding]:
+        """What the sessions of each project hold now, with those below it."""
+        with self.database.transaction() as db:
+            return holdings(db, _parents(_read_all(db)))
+
+    def create(self, name: str, values: Mapping[str, Any], *, by: By) -> Changed:
+        """A new project; ``values`` by the columns of ProjectSettings.
+
+        Raises Forbidden, BadValue, Conflict.
+        """
+        require(by.role, Action.GOVERN, "Only an admin creates projects.")
+        check_name(name)
+        with self.database.transaction() as db:
+            rows = _read_all(db, for_change=True)
+            if name in rows:
+                archived = " It is archived; restore it." if rows[name].archived_at else ""
+                raise Conflict(f"There is already a project {name}.{archived}", field="name")
+            settings = self._checked(db, name, dict(values), values, rows)
+            row = ProjectRow(
+                name=name,
+                created_at=time.time(),
+                created_order=(db.scalar(select(func.max(ProjectRow.created_order))) or 0) + 1,
+                version=1,
+                **settings.model_dump(),
+            )
+            db.add(row)
+            audit.note(db, by.user, "project.create", name, name, None, settings.model_dump())
+        self._announce()
+        return Changed(row, [])
+
+    def change(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        *,
+        by: By,
+        version: int | None = None,
+    ) -> Changed:
+        """Set these columns; ``member_limits`` only those that are named.
+
+        ``version``: of the project as it was read; another one is a Conflict. Raises NotFound,
+        Forbidden (beyond what the role may), BadValue, Conflict. A refusal changes nothing.
+        """
+        for column in values:
+            field = REST_NAMES.get(column, column)
+            message = f"Only an admin changes {field} of a project."
+            require(by.role, needed(column), message, field)
+        with self.database.transaction() as db:
+            rows = _read_all(db, for_change=True)
+            row = _one(rows, name)
+            _check_changeable(row, version)
+            merged = {**_settings_of(row), **values}
+            if values.get("member_limits"):
+                merged["member_limits"] = {**row.member_limits, **values["member_limits"]}
+            settings = self._checked(db, name, merged, values, rows)
+            if not may(by.role, Action.GOVERN):
+                _check_bounds(row, settings, values, rows)
+            changed = _write(db, row, settings, by.user)
+            warnings = self._warnings(db, row, values, rows)
+        if changed:
+            self._announce()
+        return Changed(row, warnings)
+
+    def archive(self, name: str, *, by: By) -> ProjectRow:
+        """Close it for good, or until ``restore``. Raises Forbidden, NotFound, Conflict."""
+        require(by.role, Action.GOVERN, "Only an admin archives projects.")
+        with self.database.transaction() as db:
+            rows = _read_all(db, for_change=True)
+            row = _one(rows, name)
+            if name == FIRST_PROJECT:
+                raise Conflict(f"{name} cannot be archived: it is for those who have no project.")
+            if row.archived_at is not None:
+                raise Conflict(f"Project {name} is archived already.")
+            _check_empty(db, name, rows)
+            row.archived_at = time.time()
+            row.version += 1
+            audit.note(db, by.user, "project.archive", name, name, None, None)
+        self._announce()
+        return row
+
+    def restore(self, name: str, *, by: By) -> ProjectRow:
+        """Open an archived project again, as it was. Raises Forbidden, NotFound, Conflict."""
+        require(by.role, Action.GOVERN, "Only an admin restores projects.")
+        with self.database.transaction() as db:
+            rows = _read_all(db, for_change=True)
+            row = _one(rows, name)
+            if row.archived_at is None:
+                raise Conflict(f"Project {name} is not archived.")
+            if row.parent is not None and rows[row.parent].archived_at is not None:
+                raise Conflict(f"Its parent {row.parent} is archived; restore that first.")
+            row.archived_at = None
+            row.version += 1
+            audit.note(db, by.user, "project.restore", name, name, None, None)
+        self._announce()
+        return row
+
+    def _announce(self) -> None:
+        for callback in self._listeners:
+            callback()
+
+    def _checked(
+        self,
+        db: Session,
+        name: str,
+        merged: dict[str, Any],
+        given: Mapping[str, Any],
+        rows: Mapping[str, ProjectRow],
+    ) -> ProjectSettings:
+        """The settings as they would be, if all of them together may be. Raises BadValue."""
+        settings = read_settings(merged, self._unit)
+        if "parent" in given and settings.parent is not None:
+            parent = rows.get(settings.parent)
+            if parent is None or parent.archived_at is not None:
+                what = "is archived" if parent else "does not exist"
+                raise BadValue(f"parent: project {settings.parent[:80]} {what}.", field="parent")
+        check_place(name, settings.parent, _parents(rows))
+        for column, known in (
+            ("presets", PresetRow.name),
+            ("resource_groups", ResourceGroupRow.name),
+        ):
+            if given.get(column):
+                _check_known(getattr(settings, column), set(db.scalars(select(known))), column)
+        return settings
+
+    def _warnings(
+        self, db: Session, row: ProjectRow, given: Mapping[str, Any], rows: Mapping[str, ProjectRow]
+    ) -> list[str]:
+        """Where more is held than what has just been set, here or above a new place."""
+        held = holdings(db, _parents(rows))
+        keys = QUOTA_KEYS.values()
+        bounds = [
+            (row, kind, key)
+            for kind in ("quota", "limit")
+            for key in keys
+            if f"{kind}_{key}" in given
+        ]
+        if "parent" in given:
+            places = above(row.name, _parents(rows))
+            bounds += [(rows[name], "limit", key) for name in places for key in keys]
+        found = [self._warning(*bound, held[bound[0].name]) for bound in bounds]
+        return [sentence for sentence in found if sentence]
+
+    def _warning(self, project: ProjectRow, kind: str, key: str, held: Holding) -> str:
+        bound, value = getattr(project, f"{kind}_{key}"), getattr(held, key)
+        if bound < 0 or value <= bound:
+            return ""
+        return (
+            f"Project {project.name} holds {amount(key, value, self._unit)}, above its {kind} of"
+            f" {amount(key, bound, self._unit)}. Nothing is stopped by this change."
+        )
+
+
+def _read_all(db: Session, *, for_change: bool = False) -> dict[str, ProjectRow]:
+    """All projects by name, the oldest first; locked against another change if wanted."""
+    query = select(ProjectRow).order_by(ProjectRow.created_order)
+    if for_change:
+        query = query.with_for_update()
+    return {row.name: row for row in db.scalars(query)}
+
+
+def _parents(rows: Mapping[str, ProjectRow]) -> dict[str, str | None]:
+    return {name: row.parent for name, row in rows.items()}
+
+
+def _one(rows: Mapping[str, ProjectRow], name: str) -> ProjectRow:
+    if name not in rows:
+        raise NotFound("There is no such project.")
+    return rows[name]
+
+
+def _settings_of(row: ProjectRow) -> dict[str, Any]:
+    return {column: getattr(row, column) for column in ProjectSettings.model_fields}
+
+
+def _check_changeable(row: ProjectRow, version: int | None) -> None:
+    if row.archived_at is not None:
+        raise Conflict(f"Project {row.name} is archived; restore it to change it.")
+    if version is not None and version != row.version:
+        raise Conflict(
+            f"Project {row.name} has been changed meanwhile: it is at version {row.version}, not"
+            f" {version}. Read it again.",
+            field="version",
+        )
+
+
+def _check_known(names: list[str], known: set[str], field: str) -> None:
+    for number, name in enumerate(names):
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise BadValue(
+                f"{field}: there is no {name[:80]}; there are {there}.", field=f"{field}.{number}"
+            )
+
+
+def _check_bounds(
+    row: ProjectRow,
+    settings: ProjectSettings,
+    given: Mapping[str, Any],
+    rows: Mapping[str, ProjectRow],
+) -> None:
+    """What an instructor may not widen. Raises Forbidden."""
+    for column in {"images", "presets"} & given.keys():
+        allowed = [getattr(project, column) for project in line(rows, row.name)]
+        instructors.check_narrowing(getattr(settings, column), allowed, column)
+    if "member_limits" in given:
+        bounds = limits_of(row, None)
+        new = MemberLimits.model_validate(settings.member_limits)
+        instructors.check_limits(new, bounds, bounds, "member_limits")
+
+
+def _write(db: Session, row: ProjectRow, settings: ProjectSettings, by: str) -> bool:
+    """Store what differs, with its audit row. False when nothing does."""
+    before, after = _settings_of(row), settings.model_dump()
+    if before == after:
+        return False
+    for column, value in after.items():
+        setattr(row, column, value)
+    row.version += 1
+    audit.note(db, by, "project.change", row.name, row.name, before, after)
+    return True
+
+
+def _check_empty(db: Session, name: str, rows: Mapping[str, ProjectRow]) -> None:
+    """Raises Conflict when sessions or projects still need it."""
+    children = [row.name for row in rows.values() if row.parent == name and not row.archived_at]
+    query = select(func.count()).where(SessionRow.project == name, SessionRow.status.in_(LIVE))
+    live = db.scalar(query) or 0
+    if live:
+        raise Conflict(
+            f"Project {name} has {live} live sessions; stop them, or let them end, first."
+        )
+    if children:
+        raise Conflict(
+            f"Project {name} has {len(children)} projects below it ({', '.join(children[:5])});"
+            " archive or move them first."
+        )
