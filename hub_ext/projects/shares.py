@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ _LAST_DATE = 253402300799.0 - 2 * 86400
 """Two days before the end of the year 9999: a date in every time zone."""
 
 Rows = Mapping[str, ProjectRow]
+Allowance = Literal["images", "presets", "kinds", "resource_groups"]
 
 
 def read_projects(db: Session) -> dict[str, ProjectRow]:
@@ -54,9 +55,14 @@ def scheduler_projects(
     return (*known, *(_unknown(name) for name in sorted(live - rows.keys())))
 
 
-def resource_groups(rows: Rows, name: str) -> frozenset[str] | None:
-    """Groups that sessions of a project may use, by it and all above it; None: all."""
-    return _narrowest(row.resource_groups for row in line(rows, name))
+def allowed(rows: Rows, name: str, what: Allowance) -> frozenset[str] | None:
+    """What sessions of a project may use, by its list and those above it; None: everything."""
+    narrow: frozenset[str] | None = None
+    for row in line(rows, name):
+        names = getattr(row, what)
+        if names is not None:
+            narrow = frozenset(names) if narrow is None else narrow & frozenset(names)
+    return narrow
 
 
 def closed_sentence(row: ProjectRow, now: float, tz: tzinfo) -> str:
@@ -148,15 +154,6 @@ def _unknown(name: str) -> Project:
     return Project(
         name, quota=Resources(), over_quota_weight=0.0, closed=f"There is no project {name} now."
     )
-
-
-def _narrowest(lists: Iterable[list[str] | None]) -> frozenset[str] | None:
-    """What all of the lists name; None names everything."""
-    narrow: frozenset[str] | None = None
-    for names in lists:
-        if names is not None:
-            narrow = frozenset(names) if narrow is None else narrow & frozenset(names)
-    return narrow
 
 
 def _date(at: float, tz: tzinfo) -> str:
