@@ -327,9 +327,8 @@ def _say(site: Site, key: str, amount: int) -> str:
 
 def _time(seconds: int) -> str:
     """ "48 hours", "90 minutes", "1 second"."""
-    for unit_s, unit in ((3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds % unit_s == 0:
-            break
+    units = ((3600, "hour"), (60, "minute"), (1, "second"))
+    unit_s, unit = next(each for each in units if seconds % each[0] == 0)
     count = seconds // unit_s
     return f"{count} {unit}{'s' * (count != 1)}"
 
