@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,9 +19,9 @@ _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Fgpu = Annotated[Any, WithJsonSchema({"type": ["number", "string", "null"]})]
 """A number or a decimal string; FgpuUnit.parse judges it."""
 _LONGEST_NUMBER = 32
-USER_PATTERN = r"^[^\s/\x00-\x1f\x7f]+$"
+_USER_PATTERN = r"^[^\s/\x00-\x1f\x7f]+$"
 LONGEST_USER = 255
-User = Annotated[str, Field(min_length=1, max_length=LONGEST_USER, pattern=USER_PATTERN)]
+User = Annotated[str, Field(min_length=1, max_length=LONGEST_USER, pattern=_USER_PATTERN)]
 """A name as the hub has them."""
 RoleName = Literal["member", "instructor"]
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -119,6 +120,11 @@ class MemberImport(_Strict):
     csv: str
     dry_run: bool = False
     skip_wrong: bool = False
+
+
+def is_user_name(name: str) -> bool:
+    """Whether somebody could have this name."""
+    return len(name) <= LONGEST_USER and re.fullmatch(_USER_PATTERN, name) is not None
 
 
 def read_body(model: type[_Body], values: Any) -> _Body:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hub_ext.errors import BadValue
-from hub_ext.projects.body import LONGEST_USER, USER_PATTERN
+from hub_ext.projects.body import LONGEST_USER, is_user_name
 from hub_ext.projects.membership import Role
 
 MAX_LINES = 5000
+_SHOWN = 10
 _HEADERS = {"user", "username", "name"}
 _ROLES = {Role.MEMBER.value, Role.INSTRUCTOR.value}
 
@@ -50,6 +51,17 @@ def read_member_list(text: str) -> list[Line]:
     return lines
 
 
+def doubts(users: Iterable[str]) -> list[str]:
+    """Sentences about names that may be mistakes."""
+    capital = [user for user in users if user != user.lower()]
+    if not capital:
+        return []
+    return [
+        "The hub writes names in lower case as a rule; these would then never match:"
+        f" {', '.join(capital[:_SHOWN])}{' ...' if len(capital) > _SHOWN else ''}."
+    ]
+
+
 def _cells(text: str) -> list[tuple[int, list[str]]]:
     """The cells of each line that is not empty, with its number."""
     found = []
@@ -69,7 +81,7 @@ def _read_line(number: int, cells: list[str]) -> Line:
     user, *rest = cells
     role = rest[0].lower() if rest and rest[0] else Role.MEMBER.value
     problem = ""
-    if not re.fullmatch(USER_PATTERN, user) or len(user) > LONGEST_USER:
+    if not is_user_name(user):
         problem = f"{user[:80]!r} is no name of a user."
     elif role not in _ROLES:
         problem = f"{rest[0][:80]!r} is no role: use member or instructor."

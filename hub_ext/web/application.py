@@ -9,13 +9,22 @@ from pathlib import Path
 from jupyterhub.services.auth import HubOAuthCallbackHandler
 from tornado import web
 
-from hub_ext.web import catalogue_api, nodes_api, pages, sessions_api, spawner_api
+from hub_ext.web import (
+    audit_api,
+    catalogue_api,
+    nodes_api,
+    pages,
+    projects_api,
+    sessions_api,
+    spawner_api,
+)
 from hub_ext.web.base import Parts, UnknownPathHandler
 from hub_ext.web.health import HealthHandler, MetricsHandler
 from hub_ext.web.openapi import OpenApiHandler
 
 PREFIX = "/services/apportion/"
 _ID = r"([0-9a-f]{32})"
+_PROJECT = r"([A-Za-z0-9._-]+)"
 
 
 def make_application(parts: Parts) -> web.Application:
@@ -35,6 +44,13 @@ def make_application(parts: Parts) -> web.Application:
         ("nodes/([^/]+)", nodes_api.NodeHandler),
         ("resource-groups", nodes_api.ResourceGroupsHandler),
         ("resource-groups/([a-z0-9-]+)", nodes_api.ResourceGroupHandler),
+        ("projects", projects_api.ProjectsHandler),
+        (f"projects/{_PROJECT}", projects_api.ProjectHandler),
+        (f"projects/{_PROJECT}/restore", projects_api.RestoreHandler),
+        (f"projects/{_PROJECT}/members", projects_api.MembersHandler),
+        (f"projects/{_PROJECT}/members/import", projects_api.ImportHandler),
+        (f"projects/{_PROJECT}/members/([^/]+)", projects_api.MemberHandler),
+        ("audit", audit_api.AuditHandler),
         ("folders", catalogue_api.FoldersHandler),
         ("health", HealthHandler),
         ("openapi.json", OpenApiHandler),

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from hub_ext import __version__
 from hub_ext.nodes.administration import NodeChange
 from hub_ext.nodes.groups import GroupChange, NewGroup
+from hub_ext.projects import body
 from hub_ext.sessions.launch import LaunchRequest
 from hub_ext.web.base import ApiHandler
 from hub_ext.web.catalogue_api import NewFolder
@@ -105,7 +106,59 @@ def document() -> dict[str, Any]:
                 "get": _operation("Your folders", []),
                 "post": _operation("A new folder", [], body=folder, success="201"),
             },
+            **_project_paths(schemas),
             "/health": {"get": _operation("Whether the service is well", [])},
+        },
+    }
+
+
+def _project_paths(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Projects, their members, the audit log."""
+    text = {"type": "string", "maxLength": 300}
+    name = _parameter("name", "path", {"type": "string", "pattern": r"^[A-Za-z0-9._-]+$"})
+    user = _parameter("user", "path", {"type": "string", "pattern": "^[^/]+$"})
+    limit = _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 500})
+    after_name = _parameter("after", "query", text)
+    after_id = _parameter("after", "query", {"type": "integer", "minimum": 0})
+    archived = _parameter("archived", "query", {"type": "string", "enum": ["0", "1"]})
+    filters = [_parameter(each, "query", text) for each in ("project", "by", "action")]
+    new, change, new_member, member_change, members = (
+        _schema(model, schemas)
+        for model in (
+            body.NewProject,
+            body.ProjectChange,
+            body.NewMember,
+            body.MemberChange,
+            body.MemberImport,
+        )
+    )
+    listing = [limit, after_name]
+    return {
+        "/projects": {
+            "get": _operation("Your projects, each after its parent", [*listing, archived]),
+            "post": _operation("A new project (admin)", [], body=new, success="201"),
+        },
+        "/projects/{name}": {
+            "get": _operation("One project, and what it holds", [name]),
+            "patch": _operation("Change it, as far as your role goes", [name], body=change),
+            "delete": _operation("Archive it (admin)", [name]),
+        },
+        "/projects/{name}/restore": {"post": _operation("Out of the archive (admin)", [name])},
+        "/projects/{name}/members": {
+            "get": _operation("Who is listed; for members: its instructors", [name, *listing]),
+            "post": _operation("List a user", [name], body=new_member, success="201"),
+        },
+        "/projects/{name}/members/import": {
+            "post": _operation("List many, or see what would happen", [name], body=members)
+        },
+        "/projects/{name}/members/{user}": {
+            "patch": _operation("Role or own limits", [name, user], body=member_change),
+            "delete": _operation("Take off the list", [name, user]),
+        },
+        "/audit": {
+            "get": _operation(
+                "Who changed what, newest first (admins, instructors)", [limit, after_id, *filters]
+            )
         },
     }
 
