@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -30,12 +31,13 @@ class HubRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HubServer:
-    """A server that the hub counts as active."""
+    """A server that the hub counts as active; ``active_at``: last activity (Unix s)."""
 
     user: str
     name: str
     ready: bool
     pending: str | None
+    active_at: float | None = None
 
 
 class HubClient:
@@ -76,7 +78,7 @@ class HubClient:
             raise
         if not found["ready"] and not found["pending"]:
             return None
-        return HubServer(user, server_name, bool(found["ready"]), found["pending"])
+        return _server(user, server_name, found)
 
     async def active_servers(self) -> dict[tuple[str, str], HubServer]:
         """Every active server by (user, server name)."""
@@ -87,9 +89,7 @@ class HubClient:
             users = json.loads((await self._call("GET", path)).body)
             for user in users:
                 for name, server in (user.get("servers") or {}).items():
-                    servers[user["name"], name] = HubServer(
-                        user["name"], name, bool(server["ready"]), server["pending"]
-                    )
+                    servers[user["name"], name] = _server(user["name"], name, server)
             if len(users) < _PAGE:
                 return servers
             offset += _PAGE
@@ -112,6 +112,17 @@ class HubClient:
             raise HubRefused(error.code, _message(error)) from error
         except OSError as error:
             raise HubUnavailable(str(error)) from error
+
+
+def _server(user: str, name: str, found: dict[str, Any]) -> HubServer:
+    active = found.get("last_activity")
+    return HubServer(
+        user=user,
+        name=name,
+        ready=bool(found["ready"]),
+        pending=found["pending"],
+        active_at=datetime.fromisoformat(active).timestamp() if active else None,
+    )
 
 
 def _server_path(user: str, server_name: str) -> str:

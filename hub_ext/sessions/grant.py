@@ -6,7 +6,7 @@ from typing import Any
 
 from hub_ext.db.models import SessionRow
 from hub_ext.nodes.docker_engine import DEPLOYMENT_LABEL, SESSION_LABEL
-from hub_ext.sessions.status import BOOKED, Status
+from hub_ext.sessions.status import GRANTED, Status
 from hub_ext.site import Site
 
 _THREAD_VARIABLES = (
@@ -22,11 +22,12 @@ _THREAD_VARIABLES = (
 
 def grant_json(site: Site, row: SessionRow) -> dict[str, Any] | None:
     """The grant, or None while nothing is booked. Milli-CPU, MiB; mounts are host paths."""
-    if Status(row.status) not in BOOKED or row.node is None:
+    if Status(row.status) not in GRANTED or row.node is None:
         return None
     real = [part.uuid for part in row.slices if not part.simulated]
     return {
         "session_id": row.id,
+        "run_id": row.run_id,
         "node": row.node,
         "engine_url": "",
         "image": row.image,

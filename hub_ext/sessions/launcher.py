@@ -15,7 +15,7 @@ from hub_ext.db.models import SessionRow
 from hub_ext.errors import Conflict, NotFound
 from hub_ext.hub_client import HubRefused, HubUnavailable
 from hub_ext.nodes.engine import EngineRefused, EngineUnavailable
-from hub_ext.sessions.status import LAUNCHING, Status
+from hub_ext.sessions.status import GRANTED, LAUNCHING, STOPPING, Status
 from hub_ext.sessions.store import Why
 from hub_ext.site import Site
 
@@ -109,6 +109,8 @@ class Launcher:
             status = Status(row.status)
             if status is Status.TERMINATING:
                 return row
+            if status is Status.PREEMPTED:
+                return self._do_not_requeue(row, why, by)
             waits = status in {Status.PENDING, Status.SCHEDULED}
             to = Status.CANCELLED if waits else Status.TERMINATING
             try:
@@ -122,6 +124,20 @@ class Launcher:
             return row
         raise Conflict("The session is changing right now; try again.")
 
+    def _do_not_requeue(self, row: SessionRow, why: Why, by: str) -> SessionRow:
+        """It is being stopped already; let it not come back. Raises Conflict."""
+        if not row.requeue:
+            return row
+        return self._site.store.amend(row.id, why, by=by, allowed={Status.PREEMPTED}, requeue=False)
+
+    def preempt(self, row: SessionRow) -> None:
+        """Stop a warned session for others. Raises Conflict when it has moved on."""
+        why = Why(row.notice_message, row.notice_code)
+        row = self._site.store.transition(
+            row.id, Status.PREEMPTED, why, by="scheduler", allowed=GRANTED
+        )
+        self._background(self._stop_server(row))
+
     async def _stop_server(self, row: SessionRow) -> None:
         """Tell the hub; once nothing runs there any more, make sure and end the session."""
         key = (row.user, row.server_name)
@@ -133,14 +149,26 @@ class Launcher:
             return
         finally:
             self._stopping.discard(key)
-        if under_way or row.status != Status.TERMINATING:
+        if under_way or row.status not in STOPPING:
             return
         try:
             await self.remove_container(row)
         except (EngineRefused, EngineUnavailable) as error:
             log.warning("The container of %s was not removed: %s", row.id, error)
             return
-        self.end(row.id, Status.TERMINATED, Why(row.reason_message), by="service")
+        why = Why(row.reason_message)
+        self.end(row.id, Status.TERMINATED, why, by="service", run_id=row.run_id)
+
+    async def finish_stop(self, row: SessionRow, *, stuck: bool) -> None:
+        """Stop again what should be gone by now; ``stuck``: without the hub's help.
+
+        Raises as hub and engine do.
+        """
+        if not stuck and await self._site.hub.stop_server(row.user, row.server_name):
+            return
+        await self.remove_container(row)
+        why = Why(row.reason_message)
+        self.end(row.id, Status.TERMINATED, why, by="service", run_id=row.run_id)
 
     async def remove_container(self, row: SessionRow) -> None:
         """Remove what still runs for a session. Raises EngineUnavailable, EngineRefused."""
@@ -148,13 +176,21 @@ class Launcher:
             if container.session_id == row.id:
                 await self._site.engine.remove(container.container_id)
 
-    def end(self, session_id: str, to: Status, why: Why, *, by: str) -> SessionRow:
-        """End a session from wherever it is; one that has ended stays as it is."""
+    def end(
+        self, session_id: str, to: Status, why: Why, *, by: str, run_id: int | None = None
+    ) -> SessionRow:
+        """End a session from wherever it is; one that was reclaimed goes back to the queue.
+
+        One that has ended stays as it is, and so does one whose run ``run_id`` is over: it
+        has been back in the queue since.
+        """
         store = self._site.store
         row = store.get(session_id)
-        if row.ended_at is not None:
+        if row.ended_at is not None or run_id not in {None, row.run_id}:
             return row
         status = Status(row.status)
+        if status is Status.PREEMPTED:
+            return self._end_preempted(row, by)
         if status in {Status.PENDING, Status.SCHEDULED} and to is Status.TERMINATED:
             to = Status.CANCELLED
         if status in LAUNCHING and to is not Status.ERROR:
@@ -164,6 +200,14 @@ class Launcher:
             to = Status.TERMINATED
         kept = Why(row.reason_message) if status is Status.TERMINATING else why
         return store.transition(session_id, to, kept, by=by)
+
+    def _end_preempted(self, row: SessionRow, by: str) -> SessionRow:
+        """Nothing of it runs any more: back to its old place in the queue, or the end."""
+        if row.requeue:
+            why = Why("It waits again, at its old place in the queue.", "requeued")
+            return self._site.store.transition(row.id, Status.PENDING, why, by=by)
+        why = Why(row.reason_message, row.reason_code)
+        return self._site.store.transition(row.id, Status.TERMINATED, why, by=by)
 
     def _background(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]

@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from sqlalchemy import select
 
 from hub_ext.db.models import DeviceRow
-from hub_ext.errors import Conflict, NotFound
+from hub_ext.errors import Conflict
 from hub_ext.scheduling import model, schedule
 from hub_ext.sessions.changes import Change
-from hub_ext.sessions.snapshot import read_snapshot
+from hub_ext.sessions.decisions import Grant, GrantedSlice, Wait, write_decisions
+from hub_ext.sessions.notices import Notice
+from hub_ext.sessions.snapshot import read_snapshot, view_of
 from hub_ext.sessions.status import Status
-from hub_ext.sessions.store import GrantedSlice, Wait, Why
+from hub_ext.sessions.store import Why
 from hub_ext.site import Site
 
 log = logging.getLogger(__name__)
@@ -35,17 +38,20 @@ class Queue:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._woken = asyncio.Event()
+        self._rules = 0
+        """Counts the changes of what sessions are placed by."""
         site.changes.listen(self._on_change)
 
     def wake(self) -> None:
-        """Look at the queue soon."""
+        """Look at the queue soon: nodes, projects or limits have changed."""
+        self._rules += 1
         self._woken.set()
 
     async def run(self) -> None:
         """For ever: wait for a change or a tick, then one pass."""
         while True:
             try:
-                self.pass_once()
+                await self._pass()
             except Exception:
                 log.exception("A scheduling pass failed; the next one starts afresh.")
             with suppress(TimeoutError):
@@ -53,40 +59,64 @@ class Queue:
             await asyncio.sleep(_PAUSE_S)
             self._woken.clear()
 
-    def pass_once(self) -> model.Decisions:
-        """One pass. A session that was cancelled meanwhile keeps its cancellation."""
+    async def _pass(self) -> None:
+        """One pass that holds up nobody while it thinks.
+
+        Sessions may change meanwhile: each decision is written only where it still holds.
+        When the rules have changed (a quota, a drained node), nothing of it does.
+        """
         self._expire()
-        with self._site.database.transaction() as db:
-            snapshot = read_snapshot(self._site, db)
+        rules = self._rules
+        snapshot = self._read()
+        decisions = await asyncio.to_thread(schedule, snapshot, self._site.policy.placement)
+        if rules == self._rules:
+            self._write(snapshot, decisions)
+
+    def pass_once(self) -> model.Decisions:
+        """One pass, from reading to writing; one that thinks meanwhile is dropped."""
+        self._rules += 1
+        self._expire()
+        snapshot = self._read()
         decisions = schedule(snapshot, self._site.policy.placement)
-        self._site.reservations = decisions.reservations
-        for start in decisions.starts:
-            self._grant(start)
-        self._site.store.explain([_wait(waiting, snapshot.now) for waiting in decisions.waiting])
+        self._write(snapshot, decisions)
         return decisions
 
-    def _grant(self, start: model.Start) -> None:
-        placement = start.placements[0]
-        slices, memory_mib = self._devices(placement)
-        where = f"Starts on node {placement.node}."
-        try:
-            self._site.store.grant(
-                start.session_id, placement.node, slices, memory_mib, Why(where, "granted")
-            )
-        except (Conflict, NotFound) as gone:
-            log.info("Session %s was not granted: %s", start.session_id, gone)
-
-    def _devices(self, placement: model.TaskPlacement) -> tuple[list[GrantedSlice], int]:
-        """The booked slices with their UUIDs, and the GPU memory that goes with them."""
+    def _read(self) -> model.Snapshot:
         with self._site.database.transaction() as db:
-            query = select(DeviceRow).where(DeviceRow.node == placement.node)
-            devices = {row.device: row for row in db.scalars(query)}
+            return read_snapshot(db, view_of(self._site))
+
+    def _write(self, snapshot: model.Snapshot, decisions: model.Decisions) -> None:
+        site = self._site
+        site.reservations, site.fair_share = decisions.reservations, decisions.fair_share
+        evictions = [(evict.session_id, self._notice(evict)) for evict in decisions.evictions]
+        grants = self._grants(decisions.starts)
+        waits = [_wait(waiting, snapshot.now) for waiting in decisions.waiting]
+        write_decisions(site.store, grants, evictions, waits)
+
+    def _notice(self, evict: model.Evict) -> Notice:
+        """The warning; what does not run yet has nothing to save and is stopped at once."""
+        row = self._site.store.get(evict.session_id)
+        message = f"{evict.reason.message} {evict.reason.help}".strip()
+        if not row.requeue:
+            message = f"{evict.reason.message} It does not start again by itself."
+        warning_s = self._site.policy.reclaim_warning_s if row.status == Status.RUNNING else 0
+        return Notice(evict.kind, message, time.time() + warning_s, evict.for_session)
+
+    def _grants(self, starts: Sequence[model.Start]) -> list[Grant]:
+        with self._site.database.transaction() as db:
+            devices = {(row.node, row.device): row for row in db.scalars(select(DeviceRow))}
+        return [self._grant(start, devices) for start in starts]
+
+    def _grant(self, start: model.Start, devices: Mapping[tuple[str, int], DeviceRow]) -> Grant:
+        """The booked slices with their UUIDs, and the GPU memory that goes with them."""
+        placement = start.placements[0]
         slices, memory_mib = [], 0
         for part in placement.slices:
-            row = devices[part.device]
+            row = devices[placement.node, part.device]
             slices.append(GrantedSlice(part.device, row.uuid, part.milli, row.simulated))
             memory_mib += self._site.policy.unit.memory_mib(part.milli, row.memory_mib)
-        return slices, memory_mib
+        why = Why(f"Starts on node {placement.node}.", "granted")
+        return Grant(start.session_id, placement.node, slices, memory_mib, why)
 
     def _expire(self) -> None:
         """Give up on those who waited longer than the site allows (0: no limit)."""

@@ -17,7 +17,7 @@ from hub_ext.hub_client import HubRefused, HubServer, HubUnavailable
 from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import EngineRefused, EngineUnavailable, SessionContainer
 from hub_ext.sessions.launcher import Launcher
-from hub_ext.sessions.status import LAUNCHING, LIVE, Status
+from hub_ext.sessions.status import LAUNCHING, LIVE, STOPPING, Status
 from hub_ext.sessions.store import Why
 from hub_ext.site import Site
 
@@ -78,7 +78,6 @@ class Reconciler:
 
     async def once(self) -> None:
         """One comparison, and what follows from it."""
-        self._stop_overdue()
         await inventory.refresh(self._site)
         seen = await self._look()
         if seen is None:
@@ -105,7 +104,7 @@ class Reconciler:
         return Seen(looked_at, containers, servers)
 
     def _unsettled(self) -> bool:
-        waiting = LAUNCHING | {Status.TERMINATING}
+        waiting = LAUNCHING | STOPPING
         return bool(self._forgotten or self._site.store.find(statuses=waiting, limit=1))
 
     async def _settle_safely(self, session_id: str, seen: Seen) -> bool:
@@ -136,10 +135,8 @@ class Reconciler:
             await self._site.hub.stop_server(row.user, row.server_name)
         elif row.status == Status.RUNNING and server is None:
             await self._settle_forgotten(row)
-        elif row.status == Status.TERMINATING:
-            await self._launcher.remove_container(row)
-            why = Why(row.reason_message)
-            self._launcher.end(row.id, Status.TERMINATED, why, by="service")
+        elif row.status in STOPPING:
+            await self._launcher.finish_stop(row, stuck=between)
 
     async def _settle_forgotten(self, row: SessionRow) -> None:
         """It runs, but the hub has lost it: nobody can reach it any more. Looked at twice."""
@@ -189,11 +186,3 @@ class Reconciler:
                 await self._site.engine.remove(container_id)
             except (EngineRefused, EngineUnavailable) as error:
                 log.warning("Container %.12s was not removed: %s", container_id, error)
-
-    def _stop_overdue(self) -> None:
-        """Stop sessions whose lifetime is over."""
-        for row in self._site.store.find(statuses={Status.RUNNING}):
-            started = row.running_at or row.changed_at
-            if row.lifetime_s and time.time() > started + row.lifetime_s:
-                why = Why(f"Its lifetime of {row.lifetime_s / 60:g} minutes is over.", "lifetime")
-                self._launcher.stop(row.id, why, by="service")

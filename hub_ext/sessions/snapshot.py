@@ -4,39 +4,91 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
+from hub_ext.nodes.groups import closed_groups
+from hub_ext.projects.held import held_reasons
+from hub_ext.projects.shares import allowed, read_projects, scheduler_projects
+from hub_ext.projects.usage import UsageHistory
 from hub_ext.scheduling import model
-from hub_ext.sessions.status import LIVE, Status
-from hub_ext.site import Site
+from hub_ext.sessions.notices import EVICTIONS
+from hub_ext.sessions.status import LIVE, STOPPING, Status
+from hub_ext.site import Policy, Site
 
-DEFAULT_PROJECT = "default"
 _UNTRIED_DURATION_S = 2 * 3600.0
 """How long a session is expected to last while the site has no history."""
 
 
-def read_snapshot(site: Site, db: Session) -> model.Snapshot:
-    """Nodes, devices and live sessions as they are now."""
-    typical_s = typical_duration_s(db)
-    rows = db.scalars(
-        select(SessionRow).where(SessionRow.status.in_(LIVE)).order_by(SessionRow.order)
-    ).all()
+@dataclass(frozen=True, slots=True)
+class SnapshotView:
+    """What a snapshot needs beside the database. ``images`` None: any image is anywhere."""
+
+    policy: Policy
+    images: frozenset[str] | None = None
+    reservations: Mapping[str, tuple[model.TaskPlacement, ...]] = field(default_factory=dict)
+    history: UsageHistory = field(default_factory=UsageHistory)
+
+
+def view_of(site: Site) -> SnapshotView:
+    """The view of the running service."""
+    return SnapshotView(site.policy, frozenset(site.images), site.reservations, site.history)
+
+
+def read_snapshot(
+    db: Session, view: SnapshotView, candidates: Sequence[SessionRow] = ()
+) -> model.Snapshot:
+    """Nodes, devices, projects and live sessions as they are now.
+
+    ``candidates``: PENDING rows that are not stored, to be looked at with the others.
+    """
+    now, policy, history = time.time(), view.policy, view.history
+    query = select(SessionRow).where(SessionRow.status.in_(LIVE)).order_by(SessionRow.order)
+    rows = [*db.scalars(query), *candidates]
+    pending = [row for row in rows if row.status == Status.PENDING]
     return model.Snapshot(
-        now=time.time(),
-        nodes=tuple(_node(site, row) for row in db.scalars(select(NodeRow).order_by(NodeRow.name))),
-        projects=(model.Project(DEFAULT_PROJECT),),
-        sessions=tuple(_session(site, row, typical_s) for row in rows),
-        fgpu_per_gpu=site.policy.unit.per_gpu,
-        fgpu_quantum_milli=site.policy.unit.quantum_milli,
+        now=now,
+        nodes=_nodes(db, view, now),
+        projects=scheduler_projects(db, policy, now, history),
+        sessions=_sessions(db, view, rows, held_reasons(db, policy, now, pending, history)),
+        fgpu_per_gpu=policy.unit.per_gpu,
+        fgpu_quantum_milli=policy.unit.quantum_milli,
         request_types=_request_types(rows),
+        time_aware_k=policy.time_aware_k,
     )
 
 
-def _session(site: Site, row: SessionRow, typical_s: float) -> model.Session:
+def _sessions(
+    db: Session, view: SnapshotView, rows: Sequence[SessionRow], held: Mapping[str, model.Reason]
+) -> tuple[model.Session, ...]:
+    typical_s = typical_duration_s(db)
+    projects = read_projects(db)
+    names = {row.project for row in rows}
+    groups = {name: allowed(projects, name, "resource_groups") for name in names}
+    return tuple(
+        _session(
+            row,
+            expected_duration_s=typical_s,
+            resource_groups=groups[row.project],
+            held=held.get(row.id),
+            reserved=tuple(view.reservations.get(row.id, ())),
+        )
+        for row in rows
+    )
+
+
+def _session(
+    row: SessionRow,
+    *,
+    expected_duration_s: float,
+    resource_groups: frozenset[str] | None,
+    held: model.Reason | None,
+    reserved: tuple[model.TaskPlacement, ...],
+) -> model.Session:
     """One row as the scheduler sees it."""
     waits = row.status == Status.PENDING
     placement = model.TaskPlacement(
@@ -55,24 +107,33 @@ def _session(site: Site, row: SessionRow, typical_s: float) -> model.Session:
         order=row.order,
         running_since=None if waits else row.running_at or row.scheduled_at,
         time_limit_s=row.lifetime_s,
-        expected_duration_s=typical_s,
+        expected_duration_s=expected_duration_s,
         image=row.image,
-        ending=row.status == Status.TERMINATING,
-        reserved=tuple(site.reservations.get(row.id, ())),
+        resource_groups=resource_groups,
+        ending=row.status in STOPPING or row.notice_code in EVICTIONS,
+        held=held,
+        reserved=reserved,
     )
 
 
-def _node(site: Site, row: NodeRow) -> model.Node:
-    problem = "it is drained" if row.drained else row.problem
+def _nodes(db: Session, view: SnapshotView, now: float) -> tuple[model.Node, ...]:
+    closed = closed_groups(db, now, view.policy.timezone)
+    query = select(NodeRow).order_by(NodeRow.name)
+    return tuple(_node(row, view.images, closed) for row in db.scalars(query))
+
+
+def _node(row: NodeRow, images: frozenset[str] | None, closed: Mapping[str, str]) -> model.Node:
+    problem = "it is drained" if row.drained else row.problem or closed.get(row.resource_group, "")
     return model.Node(
         name=row.name,
         devices=tuple(_device(device) for device in row.devices),
         cpu_milli=row.cpu_milli,
         memory_mib=row.memory_mib,
         resource_group=row.resource_group,
+        labels=row.labels,
         schedulable=not problem,
         problem=problem,
-        images=frozenset(site.images),
+        images=images,
     )
 
 

@@ -1,10 +1,10 @@
 """The life of a session: statuses and the only transitions there are (DESIGN 3).
 
 Beyond DESIGN's table: whatever has been granted but does not run yet may be given up
-(SCHEDULED -> CANCELLED, PREPARING/STARTING -> TERMINATING), may be started again when
-the hub died under it (-> SCHEDULED), a RUNNING session whose container ended by itself
-goes to TERMINATED at once, and one whose server the hub has lost is started again
-(-> SCHEDULED).
+(SCHEDULED -> CANCELLED, PREPARING/STARTING -> TERMINATING) or reclaimed (-> PREEMPTED),
+may be started again when the hub died under it (-> SCHEDULED), a RUNNING session whose
+container ended by itself goes to TERMINATED at once, and one whose server the hub has
+lost is started again (-> SCHEDULED). PREEMPTED holds its slice until nothing of it runs.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ class Status(StrEnum):
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.SCHEDULED, Status.CANCELLED, Status.EXPIRED, Status.ERROR}),
-    Status.SCHEDULED: frozenset({Status.PREPARING, Status.PENDING, Status.CANCELLED, Status.ERROR}),
+    Status.SCHEDULED: frozenset(
+        {Status.PREPARING, Status.PENDING, Status.PREEMPTED, Status.CANCELLED, Status.ERROR}
+    ),
     Status.PREPARING: frozenset(
-        {Status.STARTING, Status.ERROR, Status.SCHEDULED, Status.TERMINATING}
+        {Status.STARTING, Status.PREEMPTED, Status.ERROR, Status.SCHEDULED, Status.TERMINATING}
     ),
     Status.STARTING: frozenset(
-        {Status.RUNNING, Status.ERROR, Status.SCHEDULED, Status.TERMINATING}
+        {Status.RUNNING, Status.PREEMPTED, Status.ERROR, Status.SCHEDULED, Status.TERMINATING}
     ),
     Status.RUNNING: frozenset(
         {Status.TERMINATING, Status.PREEMPTED, Status.TERMINATED, Status.SCHEDULED}
@@ -53,8 +55,14 @@ ENDED = frozenset(status for status, leaves in TRANSITIONS.items() if not leaves
 
 LIVE = frozenset(TRANSITIONS) - ENDED
 
-BOOKED = LIVE - {Status.PENDING, Status.PREEMPTED}
+BOOKED = LIVE - {Status.PENDING}
 """A slice, CPU and memory of a node are held."""
+
+STOPPING = frozenset({Status.PREEMPTED, Status.TERMINATING})
+"""On its way out; its booking comes free soon."""
+
+GRANTED = BOOKED - STOPPING
+"""Runs, or is on its way to."""
 
 LAUNCHING = frozenset({Status.PREPARING, Status.STARTING})
 """A spawner is at work on it."""

@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, lazyload
+from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
-from hub_ext.db.models import HistoryRow, SessionRow, SliceRow
+from hub_ext.db.models import HistoryRow, RunRow, SessionRow, SliceRow
 from hub_ext.errors import Conflict, NotFound
 from hub_ext.sessions.changes import Change, Changes
-from hub_ext.sessions.status import ENDED, Status, sources
+from hub_ext.sessions.status import BOOKED, ENDED, Status, sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,8 @@ class NewSession:
     mounts: list[dict[str, Any]]
     kind: str = "interactive"
     priority: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class GrantedSlice:
-    """A part of a device that a grant books, in milli-GPU."""
-
-    device: int
-    uuid: str
-    milli: int
-    simulated: bool
+    preemptible: bool = False
+    requeue: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +55,23 @@ class Why:
     help: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """What a waiting session is told: why, its place (from 1), when it may start (Unix s)."""
+NO_NOTICE: dict[str, Any] = {
+    "notice_code": "",
+    "notice_message": "",
+    "stops_at": None,
+    "evicted_for": None,
+}
+"""Columns of a session that nobody is going to stop."""
 
-    session_id: str
-    why: Why
-    position: int
-    expected_at: float | None
+_UNBOOKED: dict[str, Any] = {
+    "node": None,
+    "container_id": None,
+    "gpu_memory_mib": 0,
+    "scheduled_at": None,
+    "running_at": None,
+    "run_id": None,
+}
+"""Columns of a session that is back in the queue."""
 
 
 class SessionStore:
@@ -115,7 +116,7 @@ class SessionStore:
     def get(self, session_id: str) -> SessionRow:
         """One session. Raises NotFound."""
         with self.database.transaction() as db:
-            return _one(db, session_id)
+            return one_session(db, session_id)
 
     def live(self, user: str, server_name: str) -> SessionRow | None:
         """The live session behind a server of the hub, if there is one."""
@@ -174,66 +175,28 @@ class SessionStore:
         self.changes.announce(Change(session_id, row.user))
         return row
 
-    def grant(
-        self, session_id: str, node: str, slices: Sequence[GrantedSlice], memory_mib: int, why: Why
+    def amend(
+        self,
+        session_id: str,
+        why: Why,
+        *,
+        by: str,
+        allowed: Collection[Status],
+        **values: Any,
     ) -> SessionRow:
-        """Book node and slices for a PENDING session. Raises Conflict when it was cancelled."""
-        now = time.time()
+        """Change columns of a session that stays where it is, with a row in its history.
+
+        Raises NotFound, or Conflict when its status is not in ``allowed``.
+        """
         with self.database.transaction() as db:
-            row = move(
-                db,
-                session_id,
-                Status.SCHEDULED,
-                why,
-                by="scheduler",
-                allowed={Status.PENDING},
-                node=node,
-                gpu_memory_mib=memory_mib,
-                scheduled_at=now,
-                position=None,
-                expected_at=None,
-                attempts=0,
-            )
-            for part in slices:
-                db.add(
-                    SliceRow(
-                        session_id=session_id,
-                        node=node,
-                        device=part.device,
-                        uuid=part.uuid,
-                        milli=part.milli,
-                        simulated=part.simulated,
-                    )
-                )
-            db.flush()
-            db.refresh(row)
+            row = amend(db, session_id, why, by=by, allowed=allowed, **values)
         self.changes.announce(Change(session_id, row.user))
         return row
-
-    def explain(self, waits: Sequence[Wait]) -> None:
-        """Renew reason, position and estimate of PENDING sessions where they changed."""
-        changed = []
-        query = select(SessionRow).where(SessionRow.status == Status.PENDING)
-        with self.database.transaction() as db:
-            pending = {
-                row.id: row for row in db.scalars(query.options(lazyload(SessionRow.slices)))
-            }
-            for wait in waits:
-                row = pending.get(wait.session_id)
-                if row is None or not _news(row, wait):
-                    continue
-                row.reason_code, row.reason_message = wait.why.code, wait.why.message
-                row.reason_help, row.position = wait.why.help, wait.position
-                row.expected_at = wait.expected_at
-                row.version += 1
-                changed.append(Change(row.id, row.user, of_status=False))
-        for change in changed:
-            self.changes.announce(change)
 
     def note_attempt(self, session_id: str) -> int:
         """Count a start that is being asked of the hub; returns how many there were."""
         with self.database.transaction() as db:
-            row = _one(db, session_id)
+            row = one_session(db, session_id)
             row.attempts += 1
             return row.attempts
 
@@ -262,13 +225,11 @@ def move(
     """The transition itself, inside the caller's transaction (see ``transition``)."""
     origins = sources(to) if allowed is None else sources(to) & frozenset(allowed)
     now = time.time()
-    before = _one(db, session_id).status
+    before = one_session(db, session_id).status
     if to in ENDED:
-        values |= {"ended_at": now, "position": None, "expected_at": None}
-        db.execute(delete(SliceRow).where(SliceRow.session_id == session_id))
+        values |= {"ended_at": now, "position": None, "expected_at": None, **NO_NOTICE}
     if to is Status.PENDING:
-        values |= {"node": None, "container_id": None, "gpu_memory_mib": 0, "scheduled_at": None}
-        db.execute(delete(SliceRow).where(SliceRow.session_id == session_id))
+        values |= _UNBOOKED | NO_NOTICE
     done = db.execute(
         update(SessionRow)
         .where(SessionRow.id == session_id, SessionRow.status.in_(origins))
@@ -284,13 +245,50 @@ def move(
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise Conflict(f"The session is {before}; it cannot become {to} any more.")
+    if to not in BOOKED:
+        _free(db, session_id, now)
     db.add(_history(session_id, before, to, why, by, now))
     db.flush()
     db.expire_all()
-    return _one(db, session_id)
+    return one_session(db, session_id)
 
 
-def _one(db: Session, session_id: str) -> SessionRow:
+def amend(
+    db: Session,
+    session_id: str,
+    why: Why,
+    *,
+    by: str,
+    allowed: Collection[Status],
+    **values: Any,
+) -> SessionRow:
+    """The change itself, inside the caller's transaction (see ``SessionStore.amend``)."""
+    status = one_session(db, session_id).status
+    done = db.execute(
+        update(SessionRow)
+        .where(SessionRow.id == session_id, SessionRow.status.in_(allowed))
+        .values(version=SessionRow.version + 1, **values)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict(f"The session is {status}; this cannot be changed any more.")
+    db.add(_history(session_id, status, Status(status), why, by, time.time()))
+    db.flush()
+    db.expire_all()
+    return one_session(db, session_id)
+
+
+def _free(db: Session, session_id: str, now: float) -> None:
+    """The booking is over: slices and run."""
+    db.execute(delete(SliceRow).where(SliceRow.session_id == session_id))
+    db.execute(
+        update(RunRow)
+        .where(RunRow.session_id == session_id, RunRow.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+
+
+def one_session(db: Session, session_id: str) -> SessionRow:
+    """One row, inside the caller's transaction. Raises NotFound."""
     row = db.get(SessionRow, session_id)
     if row is None:
         raise NotFound("There is no such session.")
@@ -307,16 +305,6 @@ def _history(session_id: str, before: str, to: Status, why: Why, by: str, at: fl
         message=why.message,
         by=by,
     )
-
-
-def _news(row: SessionRow, wait: Wait) -> bool:
-    """Whether a wait says something else than the row; estimates may drift by 30 s."""
-    old = (row.reason_code, row.reason_message, row.reason_help, row.position)
-    if old != (wait.why.code, wait.why.message, wait.why.help, wait.position):
-        return True
-    if row.expected_at is None or wait.expected_at is None:
-        return row.expected_at is not wait.expected_at
-    return abs(row.expected_at - wait.expected_at) >= 30
 
 
 def is_live(row: SessionRow) -> bool:

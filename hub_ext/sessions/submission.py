@@ -5,6 +5,8 @@ Refused at once is what waiting cannot cure; whatever merely has to wait, waits.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,10 +18,11 @@ from hub_ext.db.models import NodeRow, PresetRow, SessionRow
 from hub_ext.errors import BadValue, Conflict, EngineAway, OverLimit
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.presets import list_presets
+from hub_ext.projects.admission import Admission, Ask, admit
 from hub_ext.scheduling import dry_run, model
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.launch import LaunchRequest, numbered, slug
-from hub_ext.sessions.snapshot import DEFAULT_PROJECT, read_snapshot, typical_duration_s
+from hub_ext.sessions.snapshot import read_snapshot, view_of
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import NewSession, live_session
 from hub_ext.site import Site
@@ -40,6 +43,19 @@ class Shape:
         return model.Demand(self.gpu_milli, self.cpu_milli, self.memory_mib)
 
 
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """For whom a session is: ``groups`` and ``admin`` as the hub has them.
+
+    by: who submits it, when that is somebody else.
+    """
+
+    user: str
+    groups: frozenset[str] = frozenset()
+    admin: bool = False
+    by: str = ""
+
+
 class Submissions:
     """The one way into the queue, for the page, the API, the CLI and the hub's own spawn."""
 
@@ -47,17 +63,16 @@ class Submissions:
         self._site = site
 
     def submit(
-        self, user: str, request: LaunchRequest, *, by: str, server_name: str | None = None
+        self, submitter: Submitter, request: LaunchRequest, *, server_name: str | None = None
     ) -> list[SessionRow]:
         """Store ``count`` PENDING sessions, all or none.
 
         ``server_name`` is the hub server that is being started, if the hub asks; the
-        first session takes it. Raises BadValue, OverLimit, Conflict, StorageError.
+        first session takes it. Raises BadValue, Forbidden, OverLimit, Conflict, StorageError.
         """
+        user = submitter.user
         with self._site.database.transaction() as db:
-            shape = self._shape(db, user, request)
-            self._check_fits_somewhere(db, shape)
-            self._check_pending(db, user, request.count)
+            shape, admission = self._admitted(db, submitter, request)
             mounts = self._site.folders.mounts(db, user, request.folders, request.new_folders)
             rows = []
             for number in range(1, request.count + 1):
@@ -68,50 +83,64 @@ class Submissions:
                         user=user,
                         server_name=server,
                         name=name,
-                        project=DEFAULT_PROJECT,
+                        project=admission.project,
                         image=shape.image.reference,
                         image_title=shape.image.title,
                         preset=shape.preset,
                         gpu_milli=shape.gpu_milli,
                         cpu_milli=shape.cpu_milli,
                         memory_mib=shape.memory_mib,
-                        lifetime_s=request.lifetime_s,
+                        lifetime_s=admission.lifetime_s,
                         options=_options(request, name),
                         mounts=[mount.as_json() for mount in mounts],
+                        priority=request.priority,
+                        preemptible=request.preemptible,
+                        requeue=request.requeue,
                     ),
-                    by=by,
+                    by=submitter.by or user,
                 )
                 rows.append(row)
         for row in rows:
             self._site.changes.announce(Change(row.id, row.user))
         return rows
 
-    def forecast(self, user: str, request: LaunchRequest) -> list[model.Forecast]:
+    def forecast(self, submitter: Submitter, request: LaunchRequest) -> list[model.Forecast]:
         """What would happen to each of ``count`` sessions submitted now; stores nothing.
 
         Raises as ``submit`` does.
         """
+        return self._play(*self._candidates(submitter, request))
+
+    async def forecast_soon(
+        self, submitter: Submitter, request: LaunchRequest
+    ) -> list[model.Forecast]:
+        """As ``forecast``; others are served while it thinks."""
+        return await asyncio.to_thread(self._play, *self._candidates(submitter, request))
+
+    def _candidates(
+        self, submitter: Submitter, request: LaunchRequest
+    ) -> tuple[model.Snapshot, list[model.Session]]:
+        """The site as it is, and the sessions that would be submitted."""
+        user = submitter.user
         with self._site.database.transaction() as db:
-            shape = self._shape(db, user, request)
-            self._check_fits_somewhere(db, shape)
-            self._check_pending(db, user, request.count)
+            shape, admission = self._admitted(db, submitter, request)
             self._site.folders.check(db, user, request.folders, request.new_folders)
-            snapshot = read_snapshot(self._site, db)
-            typical_s = typical_duration_s(db)
+            rows = [
+                _candidate(user, number, request, shape, admission)
+                for number in range(request.count)
+            ]
+            snapshot = read_snapshot(db, view_of(self._site), rows)
+        names = {row.id for row in rows}
+        candidates = [session for session in snapshot.sessions if session.id in names]
+        others = tuple(session for session in snapshot.sessions if session.id not in names)
+        return replace(snapshot, sessions=others), candidates
+
+    def _play(
+        self, snapshot: model.Snapshot, sessions: list[model.Session]
+    ) -> list[model.Forecast]:
+        """One dry run a session, each after those before it."""
         forecasts = []
-        order = max((session.order for session in snapshot.sessions), default=0)
-        for number in range(request.count):
-            session = model.Session(
-                id=f"dry-run-{number}",
-                user=user,
-                project=DEFAULT_PROJECT,
-                demand=shape.demand(),
-                submitted_at=snapshot.now,
-                order=order + number + 1,
-                time_limit_s=request.lifetime_s,
-                expected_duration_s=typical_s,
-                image=shape.image.reference,
-            )
+        for session in sessions:
             forecast = dry_run(snapshot, session, self._site.policy.placement)
             snapshot = replace(snapshot, sessions=(*snapshot.sessions, _assumed(session, forecast)))
             forecasts.append(forecast)
@@ -129,9 +158,31 @@ class Submissions:
                 field="name",
             )
 
+    def _admitted(
+        self, db: Session, submitter: Submitter, request: LaunchRequest
+    ) -> tuple[Shape, Admission]:
+        """Refuse what waiting cannot cure."""
+        shape = self._shape(db, submitter.user, request)
+        ask = Ask(
+            user=submitter.user,
+            groups=submitter.groups,
+            admin=submitter.admin,
+            project=request.project,
+            image=shape.image.reference,
+            preset=shape.preset,
+            kind="interactive",
+            demand=shape.demand(),
+            preemptible=request.preemptible,
+            priority=request.priority,
+            count=request.count,
+            lifetime_s=request.lifetime_s,
+        )
+        admission = admit(db, self._site, ask)
+        self._check_fits_somewhere(db, shape, admission)
+        self._check_pending(db, submitter.user, request.count)
+        return shape, admission
+
     def _shape(self, db: Session, user: str, request: LaunchRequest) -> Shape:
-        if request.project not in {None, DEFAULT_PROJECT}:
-            raise BadValue(f"There is no project '{request.project}'.", field="project")
         image = self._image(db, user, request)
         preset = self._preset(db, request)
         unit = self._site.policy.unit
@@ -214,9 +265,12 @@ class Submissions:
                 field="fgpu",
             )
 
-    def _check_fits_somewhere(self, db: Session, shape: Shape) -> None:
-        """Refuse what no node could hold even when it is empty."""
-        nodes = db.scalars(select(NodeRow)).all()
+    def _check_fits_somewhere(self, db: Session, shape: Shape, admission: Admission) -> None:
+        """Refuse what no node that its project may use could hold even when it is empty."""
+        query, groups = select(NodeRow), admission.resource_groups
+        if groups is not None:
+            query = query.where(NodeRow.resource_group.in_(groups))
+        nodes = db.scalars(query).all()
         unit = self._site.policy.unit
         largest = max((len(node.devices) for node in nodes), default=0) * model.GPU
         if shape.gpu_milli > largest:
@@ -296,6 +350,28 @@ def _options(request: LaunchRequest, name: str) -> dict[str, Any]:
     if extra:
         options["folders"] = [*options.get("folders", []), *extra]
     return options | {"name": name}
+
+
+def _candidate(
+    user: str, number: int, request: LaunchRequest, shape: Shape, admission: Admission
+) -> SessionRow:
+    """A row as ``submit`` would store it, for the dry run alone."""
+    return SessionRow(
+        id=f"dry-run-{number}",
+        user=user,
+        project=admission.project,
+        status=Status.PENDING,
+        image=shape.image.reference,
+        gpu_milli=shape.gpu_milli,
+        cpu_milli=shape.cpu_milli,
+        memory_mib=shape.memory_mib,
+        lifetime_s=admission.lifetime_s,
+        priority=request.priority,
+        preemptible=request.preemptible,
+        notice_code="",
+        submitted_at=time.time(),
+        order=2**40 + number,
+    )
 
 
 def _assumed(session: model.Session, forecast: model.Forecast) -> model.Session:

@@ -60,12 +60,27 @@ def session_json(site: Site, row: SessionRow) -> dict[str, Any]:
         ],
         "priority": row.priority,
         "preemptible": row.preemptible,
+        "requeue": row.requeue,
+        "run_id": row.run_id,
+        "notice": notice_json(row),
         "submitted_at": row.submitted_at,
         "scheduled_at": row.scheduled_at,
         "running_at": row.running_at,
         "ended_at": row.ended_at,
         "url": server_path(row) if row.status == Status.RUNNING else None,
         "version": row.version,
+    }
+
+
+def notice_json(row: SessionRow) -> dict[str, Any] | None:
+    """The warning that the session will be stopped, if there is one."""
+    if row.stops_at is None:
+        return None
+    return {
+        "code": row.notice_code,
+        "message": row.notice_message,
+        "stops_at": row.stops_at,
+        "seconds_left": max(0.0, row.stops_at - time.time()),
     }
 
 

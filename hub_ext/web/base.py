@@ -13,9 +13,11 @@ from tornado import web
 
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import ApportionError, BadValue, NotFound
+from hub_ext.projects.membership import roles_of
+from hub_ext.projects.permissions import Action, may
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.queue import Queue
-from hub_ext.sessions.submission import Submissions
+from hub_ext.sessions.submission import Submissions, Submitter
 from hub_ext.site import Site
 
 log = logging.getLogger(__name__)
@@ -85,10 +87,24 @@ class BaseHandler(HubOAuthenticated, web.RequestHandler):
         self._hub_auth_user_cache = user if allowed else None
         return bool(allowed)
 
+    def submitter(self, user: str = "") -> Submitter:
+        """The caller as the one who submits; an admin may do so for another ``user``."""
+        caller = self.caller
+        if user in {"", caller.name}:
+            return Submitter(caller.name, caller.groups, caller.admin)
+        return Submitter(user, admin=caller.admin, by=caller.name)
+
     def visible_session(self, session_id: str) -> SessionRow:
-        """A session that the caller may see; the same 404 for missing and for others'."""
-        row = self.site.store.get(session_id)
-        if row.user != self.caller.name and not self.caller.admin:
+        """A session that the caller may see; the same 404 for missing and for others'.
+
+        His own, those of projects that he instructs, and to an admin all.
+        """
+        row, caller = self.site.store.get(session_id), self.caller
+        if row.user == caller.name or caller.admin:
+            return row
+        with self.site.database.transaction() as db:
+            roles = roles_of(db, self.site.policy, caller.name, caller.groups, caller.admin)
+        if not may(roles.get(row.project), Action.ROSTER):
             raise NotFound("There is no such session.")
         return row
 

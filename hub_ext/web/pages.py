@@ -127,6 +127,7 @@ def _card(page: Page, row: SessionRow) -> dict[str, Any]:
         "started": _clock(row.running_at),
         "submitted": _clock(row.submitted_at),
         "ended": _clock(row.ended_at),
+        "stops": _clock(row.stops_at),
         "cancellable": row.status in {Status.PENDING, Status.SCHEDULED},
         "stoppable": row.status in {Status.PREPARING, Status.STARTING, Status.RUNNING},
         "live": row.ended_at is None,

@@ -12,6 +12,7 @@ from tornado.iostream import StreamClosedError
 from hub_ext.errors import BadValue
 from hub_ext.nodes import inventory
 from hub_ext.sessions.changes import Change
+from hub_ext.sessions.edits import apply_change, read_session_change
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.status import LIVE, Status
 from hub_ext.sessions.store import Why, is_live
@@ -57,7 +58,7 @@ class SessionsHandler(ApiHandler):
             user = wanted
         request = read_launch_request(values)
         await inventory.refresh_images(self.site, unless_known=request.image or "")
-        rows = self.parts.submissions.submit(user, request, by=self.caller.name)
+        rows = self.parts.submissions.submit(self.submitter(user), request)
         self.reply({"sessions": [session_json(self.site, row) for row in rows]}, 201)
 
 
@@ -67,6 +68,13 @@ class SessionHandler(ApiHandler):
     def get(self, session_id: str) -> None:
         """How it stands."""
         self.reply(session_json(self.site, self.visible_session(session_id)))
+
+    def patch(self, session_id: str) -> None:
+        """Change its priority (while it waits), lifetime, or whether it may be reclaimed."""
+        row = self.visible_session(session_id)
+        change = read_session_change(self.body())
+        row = apply_change(self.site, self.submitter(), row.id, change)
+        self.reply(session_json(self.site, row))
 
     def delete(self, session_id: str) -> None:
         """Cancel it while it waits, stop it otherwise; the answer is immediate."""
@@ -93,7 +101,8 @@ class DryRunHandler(ApiHandler):
         """The same checks and the same scheduler as a real submission; stores nothing."""
         request = read_launch_request(self.body())
         await inventory.refresh_images(self.site, unless_known=request.image or "")
-        self.reply(forecast_json(self.parts.submissions.forecast(self.caller.name, request)))
+        submitter = self.submitter()
+        self.reply(forecast_json(await self.parts.submissions.forecast_soon(submitter, request)))
 
 
 class EventStream(ApiHandler):

@@ -11,14 +11,16 @@ from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import EngineRefused, EngineUnavailable
 from hub_ext.sessions.grant import grant_json
 from hub_ext.sessions.launch import read_launch_request
-from hub_ext.sessions.status import BOOKED, Status
+from hub_ext.sessions.status import BOOKED, STOPPING, Status
 from hub_ext.sessions.store import Why, is_live
-from hub_ext.sessions.submission import check_server_name
+from hub_ext.sessions.submission import Submitter, check_server_name
 from hub_ext.sessions.views import forecast_json, session_json
 from hub_ext.web.base import SpawnerApiHandler
 from hub_ext.web.launch_form import render_launch_form
 
 _STEPS = (Status.PREPARING, Status.STARTING, Status.RUNNING)
+_FIRST_LOOK_S = 1.0
+"""How long the answer to a request waits for what the scheduler says of it."""
 _OUTCOMES = (Status.TERMINATED, Status.CANCELLED, Status.ERROR)
 
 
@@ -29,6 +31,21 @@ class _SpawnerHandler(SpawnerApiHandler):
         if not isinstance(value, str) or len(value) > limit:
             raise BadValue(f"'{field}' must be a string of at most {limit}.", field=field)
         return value
+
+    def run_id(self, values: Any) -> int | None:
+        """Which run of the session a report is about; None when the spawner cannot tell."""
+        run_id = values.get("run_id")
+        if run_id is not None and type(run_id) is not int:
+            raise BadValue("'run_id' must be a whole number.", field="run_id")
+        return run_id
+
+    def named_user(self, values: Any) -> Submitter:
+        """The user that the hub names, with his groups there. Raises BadValue."""
+        groups = values.get("groups", []) if isinstance(values, dict) else None
+        if not isinstance(groups, list) or not all(isinstance(name, str) for name in groups):
+            raise BadValue("'groups' must be a list of names.", field="groups")
+        admin = values.get("admin") is True
+        return Submitter(self.text(values, "user"), frozenset(groups), admin)
 
     def reply_session(self, row: SessionRow) -> None:
         """The session and, once there is one, its grant."""
@@ -45,20 +62,19 @@ class RequestsHandler(_SpawnerHandler):
         """The live session of (user, server name), or a new PENDING one: a repeated
         request finds its old place."""
         values = self.body()
-        user = self.text(values, "user")
+        submitter = self.named_user(values)
         server_name = check_server_name(self.text(values, "server_name"))
-        row = self.site.store.live(user, server_name)
-        if row is not None and row.status == Status.TERMINATING:
+        row = self.site.store.live(submitter.user, server_name)
+        if row is not None and row.status in STOPPING:
             raise Conflict("This session is still being stopped; try again in a moment.")
         request = read_launch_request(values.get("options") or {})
         if row is not None:
             self.parts.submissions.check_same(row, request)
         else:
             await inventory.refresh_images(self.site, unless_known=request.image or "")
-            rows = self.parts.submissions.submit(user, request, by=user, server_name=server_name)
-            row = rows[0]
-            self.parts.queue.pass_once()
-            row = self.site.store.get(row.id)
+            rows = self.parts.submissions.submit(submitter, request, server_name=server_name)
+            await self.site.changes.wait(rows[0].id, _FIRST_LOOK_S)
+            row = self.site.store.get(rows[0].id)
         self.reply_session(row)
 
 
@@ -92,6 +108,8 @@ class StatusHandler(_SpawnerHandler):
         row = self.site.store.get(session_id)
         if row.status not in {Status.SCHEDULED, *_STEPS}:
             raise Conflict(f"The session is {row.status}.")
+        if self.run_id(values) not in {None, row.run_id}:
+            raise Conflict("The session has been back in the queue since.")
         if "container_id" in values:
             self._note_container(session_id, self.text(values, "container_id"))
         order = (Status.SCHEDULED, *_STEPS)
@@ -127,7 +145,7 @@ class EndedHandler(_SpawnerHandler):
                 raise NotFound("There is no such session.")
         else:
             row = self.site.store.get(session_id)
-        if is_live(row):
+        if is_live(row) and self.run_id(values) in {None, row.run_id}:
             gone = values.get("server_gone") is True
             row = await self._end(row, Status(outcome), Why(message), gone=gone)
         self.reply_session(row)
@@ -142,7 +160,7 @@ class EndedHandler(_SpawnerHandler):
                 await self.parts.launcher.remove_container(row)
             except (EngineRefused, EngineUnavailable):
                 return self.parts.launcher.stop(row.id, why, by="spawner")
-        return self.parts.launcher.end(row.id, outcome, why, by="spawner")
+        return self.parts.launcher.end(row.id, outcome, why, by="spawner", run_id=row.run_id)
 
 
 class LookupHandler(_SpawnerHandler):
@@ -164,10 +182,11 @@ class SpawnerDryRunHandler(_SpawnerHandler):
     async def post(self) -> None:
         """As the public dry run, for the user that the hub names."""
         values = self.body()
-        user = self.text(values, "user")
+        submitter = self.named_user(values)
         request = read_launch_request(values.get("options") or {})
         await inventory.refresh_images(self.site, unless_known=request.image or "")
-        self.reply(forecast_json(self.parts.submissions.forecast(user, request)))
+        forecasts = await self.parts.submissions.forecast_soon(submitter, request)
+        self.reply(forecast_json(forecasts))
 
 
 class LaunchFormHandler(_SpawnerHandler):
@@ -178,4 +197,6 @@ class LaunchFormHandler(_SpawnerHandler):
         await inventory.refresh_images(self.site)
         user = self.get_query_argument("user")
         server_name = self.get_query_argument("server_name", "")
-        self.reply({"html": render_launch_form(self.site, user, server_name)})
+        groups = frozenset(self.get_query_arguments("groups"))
+        admin = self.get_query_argument("admin", "") == "1"
+        self.reply({"html": render_launch_form(self.site, user, server_name, groups, admin)})

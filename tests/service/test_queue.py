@@ -15,20 +15,21 @@ from hub_ext.gpu.devices import GpuDevice
 from hub_ext.hub_client import HubClient, HubRefused, HubServer, HubUnavailable
 from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import EngineRefused, SessionContainer
+from hub_ext.sessions.culler import Culler
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.queue import Queue
 from hub_ext.sessions.reconcile import Reconciler
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import Why
-from hub_ext.sessions.submission import Submissions
+from hub_ext.sessions.submission import Submissions, Submitter
 from hub_ext.site import Site
 from tests.service.conftest import RecordingHub, RoomyEngine, SilentEngine
 
 
 def submit(site: Site, **values: Any) -> list[str]:
     request = read_launch_request({"cpu": 0.5, "memory_mib": 512, **values})
-    return [row.id for row in Submissions(site).submit("ann", request, by="ann")]
+    return [row.id for row in Submissions(site).submit(Submitter("ann"), request)]
 
 
 def status(site: Site, session_id: str) -> str:
@@ -59,6 +60,15 @@ def long_ago(site: Site, session_id: str) -> None:
         row = db.get(SessionRow, session_id)
         assert row is not None
         row.changed_at = time.time() - 3600
+
+
+def warned_until(site: Site, session_id: str, at: float) -> None:
+    """As if the warning's time had come."""
+    with site.database.transaction() as db:
+        row = db.get(SessionRow, session_id)
+        assert row is not None
+        assert row.stops_at is not None
+        row.stops_at = at
 
 
 async def test_the_third_session_waits_with_place_reason_and_estimate(
@@ -411,15 +421,20 @@ async def test_a_stop_that_was_lost_is_finished(site: Site, queue: Queue) -> Non
     assert (row.status, row.reason_message) == ("TERMINATED", "Stopped by ann.")
 
 
-async def test_a_lifetime_that_is_over_stops_the_session(site: Site, queue: Queue) -> None:
+async def test_a_lifetime_that_is_over_warns_and_then_stops(site: Site, queue: Queue) -> None:
     (key,) = submit(site, lifetime_s=60)
     queue.pass_once()
     run_up_to(site, key, Status.STARTING)
     site.store.transition(key, Status.RUNNING, Why(), by="spawner", running_at=time.time() - 61)
-    await Reconciler(site, Launcher(site)).once()
+    culler = Culler(site, Launcher(site))
+    await culler.once()
+    row = site.store.get(key)
+    assert (row.status, row.notice_code) == ("RUNNING", "lifetime")
+    warned_until(site, key, time.time() - 1)
+    await culler.once()
     row = site.store.get(key)
     assert row.status in {"TERMINATING", "TERMINATED"}
-    assert "lifetime of 1 minutes" in row.reason_message
+    assert "lifetime of 60 seconds" in row.reason_message
 
 
 async def test_an_unreachable_hub_is_told_from_one_that_refuses() -> None:

@@ -2,13 +2,54 @@
 "use strict";
 
 const localTimes = (root) => {
-  for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
+  for (const element of root.querySelectorAll("time[datetime]:not([data-local]):not(.countdown)")) {
     const date = new Date(element.dateTime);
     if (Number.isNaN(date.getTime())) continue;
     element.textContent = date.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
     element.dataset.local = "";
   }
 };
+
+// Counts from what is left, not to a time of day: the browser's clock may be wrong.
+const countdowns = (root) => {
+  for (const element of root.querySelectorAll("time.countdown:not([data-ends])")) {
+    element.dataset.ends = performance.now() / 1000 + Number(element.dataset.secondsLeft);
+  }
+};
+
+const left = (seconds) =>
+  seconds < 120 ? `in ${Math.ceil(seconds)} s` : `in ${Math.round(seconds / 60)} minutes`;
+
+setInterval(() => {
+  for (const element of document.querySelectorAll("time.countdown[data-ends]")) {
+    const seconds = Number(element.dataset.ends) - performance.now() / 1000;
+    element.textContent = seconds > 0 ? left(seconds) : "now";
+  }
+}, 1000);
+
+const refresh = () => {
+  for (const id of ["#sessions", "#session"]) {
+    if (document.querySelector(id)) htmx.trigger(id, "refresh");
+  }
+};
+
+// Forms of the API speak JSON; a number field is a number there.
+htmx.defineExtension("json", {
+  onEvent: (name, event) => {
+    if (name === "htmx:configRequest") {
+      event.detail.headers["Content-Type"] = "application/json";
+    }
+  },
+  encodeParameters: (xhr, parameters, element) => {
+    const values = {};
+    for (const field of element.elements) {
+      if (field.name) {
+        values[field.name] = field.type === "number" ? Number(field.value) : field.value;
+      }
+    }
+    return JSON.stringify(values);
+  },
+});
 
 const problem = (text) => {
   const box = document.getElementById("problem");
@@ -19,19 +60,29 @@ const problem = (text) => {
 const ENDED = "ended-sessions";
 let endedOpen = false;
 
-document.addEventListener("DOMContentLoaded", () => localTimes(document));
+document.addEventListener("DOMContentLoaded", () => {
+  localTimes(document);
+  countdowns(document);
+});
 document.body.addEventListener("htmx:beforeSwap", () => {
   endedOpen = document.getElementById(ENDED)?.open ?? false;
+});
+// Nobody's typing is replaced.
+document.body.addEventListener("htmx:beforeRequest", (event) => {
+  const typing = document.activeElement?.closest("#session form") != null;
+  if (typing && event.detail.elt.id === "session") event.preventDefault();
 });
 document.body.addEventListener("htmx:afterSwap", (event) => {
   const ended = document.getElementById(ENDED);
   if (ended) ended.open = endedOpen;
-  localTimes(event.detail.target);
+  localTimes(document);
+  countdowns(document);
 });
 document.body.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.requestConfig?.verb !== "delete" || !event.detail.successful) return;
+  if (event.detail.requestConfig?.verb === "get" || !event.detail.successful) return;
   problem("");
-  htmx.trigger("#sessions", "refresh");
+  document.activeElement?.blur();
+  refresh();
 });
 document.body.addEventListener("htmx:responseError", (event) => {
   const { status, responseText } = event.detail.xhr;
@@ -50,5 +101,5 @@ document.body.addEventListener("htmx:sendError", () => {
 });
 document.body.addEventListener("htmx:sseOpen", () => {
   problem("");
-  htmx.trigger("#sessions", "refresh");
+  refresh();
 });

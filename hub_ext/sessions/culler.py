@@ -1,0 +1,196 @@
+"""Stops running sessions whose time is over, each after a warning (DESIGN 3 and 4.5).
+
+Two kinds of warning end here: those of the scheduler, which takes a place for somebody
+else, and those of a session's own end (``endings.py``). A warning whose cause has gone
+is withdrawn. All of it is in the database: a restart forgets no warning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
+from hub_ext.errors import Conflict, NotFound
+from hub_ext.hub_client import HubRefused, HubUnavailable
+from hub_ext.projects.limits import limits_of
+from hub_ext.sessions.endings import Ending, ending_of, stops_at
+from hub_ext.sessions.launcher import Launcher
+from hub_ext.sessions.notices import EVICTIONS, Notice, warn, withdraw
+from hub_ext.sessions.status import GRANTED, Status
+from hub_ext.sessions.store import Why
+from hub_ext.site import Site
+
+log = logging.getLogger(__name__)
+
+_LONGEST_SLEEP_S = 5.0
+_LOOK_AHEAD_EVERY_S = 15.0
+_ACTIVITY_EVERY_S = 60.0
+_DRIFT_S = 1.0
+"""An end that moves by less is the same end."""
+
+_GONE = {
+    "lifetime": "its lifetime was extended.",
+    "idle": "it is in use again.",
+    "hours": "the hours of its project have changed.",
+    "term": "the term of its project has changed.",
+}
+"""What has happened when the cause of a warning has gone, by its code."""
+
+
+class Culler:
+    """Warns, withdraws, stops."""
+
+    def __init__(self, site: Site, launcher: Launcher) -> None:
+        self._site = site
+        self._launcher = launcher
+        self._looked_ahead_at = 0.0
+        self._activity: dict[tuple[str, str], float] = {}
+        self._activity_at = 0.0
+        self._woken = asyncio.Event()
+        site.changes.listen(lambda change: self._woken.set() if change.of_status else None)
+
+    async def run(self) -> None:
+        """For ever: at every change, and when the next warned session is due."""
+        while True:
+            try:
+                await self.once()
+            except Exception:
+                log.exception("The culler failed; it tries again.")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._sleep_s())
+            self._woken.clear()
+
+    async def once(self) -> None:
+        """Everything that is due now."""
+        self._withdraw_evictions()
+        self._stop_due()
+        if time.time() - self._looked_ahead_at >= _LOOK_AHEAD_EVERY_S:
+            self._looked_ahead_at = time.time()
+            await self._look_ahead()
+
+    def _sleep_s(self) -> float:
+        """Until the next stop, within bounds."""
+        due = min((row.stops_at or 0.0 for row in self._warned()), default=None)
+        if due is None:
+            return _LONGEST_SLEEP_S
+        return min(_LONGEST_SLEEP_S, max(0.05, due - time.time()))
+
+    def _warned(self) -> Sequence[SessionRow]:
+        query = select(SessionRow).where(
+            SessionRow.stops_at.is_not(None), SessionRow.status.in_(GRANTED)
+        )
+        with self._site.database.transaction() as db:
+            return db.scalars(query).all()
+
+    def _withdraw_evictions(self) -> None:
+        """Who was to make room for a session that no longer waits may stay."""
+        evicted = [row for row in self._warned() if row.notice_code in EVICTIONS]
+        if not evicted:
+            return
+        claimants = {row.evicted_for for row in evicted}
+        query = select(SessionRow.id).where(
+            SessionRow.id.in_(claimants), SessionRow.status == Status.PENDING
+        )
+        with self._site.database.transaction() as db:
+            waiting = set(db.scalars(query))
+        for row in evicted:
+            if row.evicted_for not in waiting:
+                message = "the session that needed its place no longer waits."
+                withdraw(self._site.store, row.id, message)
+
+    def _stop_due(self) -> None:
+        for row in self._warned():
+            if row.stops_at is None or row.stops_at > time.time():
+                continue
+            try:
+                if row.notice_code in EVICTIONS:
+                    self._launcher.preempt(row)
+                else:
+                    why = Why(row.notice_message, row.notice_code)
+                    self._launcher.stop(row.id, why, by="service")
+            except (Conflict, NotFound) as moved:
+                log.info("Session %s was not stopped: %s", row.id, moved)
+
+    async def _look_ahead(self) -> None:
+        """Warn of ends that come near; withdraw warnings of ends that have moved away."""
+        with self._site.database.transaction() as db:
+            projects = {row.name: row for row in db.scalars(select(ProjectRow))}
+            rows = db.scalars(select(SessionRow).where(SessionRow.status == Status.RUNNING)).all()
+            idle = _idle_limits(db, projects, rows)
+        if idle:
+            await self._read_activity()
+        now, policy = time.time(), self._site.policy
+        for row in rows:
+            if row.notice_code in EVICTIONS:
+                continue
+            ending = ending_of(
+                row,
+                _lineage(projects, row.project),
+                idle_s=idle.get((row.project, row.user)),
+                active_at=self._activity.get((row.user, row.server_name)),
+                now=now,
+                timezone=policy.timezone,
+            )
+            self._renew(row, ending, now)
+
+    def _renew(self, row: SessionRow, ending: Ending | None, now: float) -> None:
+        """Make a session's warning fit its end."""
+        at = None if ending is None else stops_at(ending, now, self._site.policy.ending_warning_s)
+        if ending is None or at is None:
+            if row.stops_at is not None:
+                withdraw(self._site.store, row.id, _GONE[row.notice_code])
+            return
+        if row.notice_code == ending.code and row.stops_at is not None:
+            overdue = ending.at <= now  # it was warned late, and keeps that time
+            if overdue or abs(row.stops_at - at) < _DRIFT_S:
+                return
+        warn(self._site.store, row.id, Notice(ending.code, ending.message, at))
+
+    async def _read_activity(self) -> None:
+        """When each server was last active, as the hub has it; kept while the hub is silent."""
+        if time.time() - self._activity_at < _ACTIVITY_EVERY_S:
+            return
+        self._activity_at = time.time()
+        try:
+            servers = await self._site.hub.active_servers()
+        except (HubUnavailable, HubRefused) as error:
+            log.warning("No activity from the hub now: %s", error)
+            return
+        self._activity = {
+            key: server.active_at for key, server in servers.items() if server.active_at is not None
+        }
+
+
+def _idle_limits(
+    db: Session, projects: dict[str, ProjectRow], rows: Collection[SessionRow]
+) -> dict[tuple[str, str], int]:
+    """Idle time in seconds by (project, user), for those who have a limit."""
+    users = {(row.project, row.user) for row in rows}
+    members = {
+        (row.project, row.user): row
+        for row in db.scalars(select(MemberRow))
+        if (row.project, row.user) in users
+    }
+    found = {}
+    for key in users:
+        project = projects.get(key[0])
+        idle_s = limits_of(project, members.get(key)).idle_s if project is not None else None
+        if idle_s:
+            found[key] = idle_s
+    return found
+
+
+def _lineage(projects: dict[str, ProjectRow], name: str | None) -> list[ProjectRow]:
+    """A project and those above it."""
+    found: list[ProjectRow] = []
+    while name is not None and name in projects:
+        found.append(projects[name])
+        name = projects[name].parent
+    return found

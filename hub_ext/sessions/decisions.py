@@ -1,0 +1,160 @@
+"""What a scheduling pass has decided, written in one transaction.
+
+A session that was cancelled or has moved on meanwhile keeps that; the rest is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, lazyload
+
+from hub_ext.db.models import RunRow, SessionRow, SliceRow
+from hub_ext.errors import Conflict, NotFound
+from hub_ext.sessions.changes import Change
+from hub_ext.sessions.notices import Notice, warn_in
+from hub_ext.sessions.status import Status
+from hub_ext.sessions.store import SessionStore, Why, move
+
+_ESTIMATE_DRIFT_S = 30
+"""An estimate that moves by less is no news."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedSlice:
+    """A part of a device that a grant books, in milli-GPU."""
+
+    device: int
+    uuid: str
+    milli: int
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A booking for a PENDING session; gpu_memory_mib goes with its slices."""
+
+    session_id: str
+    node: str
+    slices: Sequence[GrantedSlice]
+    gpu_memory_mib: int
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a waiting session is told: why, its place (from 1), when it may start (Unix s)."""
+
+    session_id: str
+    why: Why
+    position: int
+    expected_at: float | None
+
+
+def write_decisions(
+    store: SessionStore,
+    grants: Sequence[Grant] = (),
+    evictions: Sequence[tuple[str, Notice]] = (),
+    waits: Sequence[Wait] = (),
+) -> None:
+    """Book, warn and explain; ``evictions``: session ids with their notices."""
+    changed: list[Change] = []
+    with store.database.transaction() as db:
+        for grant in grants:
+            row = _grant(db, grant)
+            changed += [Change(row.id, row.user)] if row is not None else []
+        for session_id, notice in evictions:
+            row = _evict(db, session_id, notice)
+            changed += [Change(row.id, row.user)] if row is not None else []
+        changed += _explain(db, waits)
+    for change in changed:
+        store.changes.announce(change)
+
+
+def _grant(db: Session, grant: Grant) -> SessionRow | None:
+    """Book node and slices; a run begins. None when the session was cancelled."""
+    now = time.time()
+    try:
+        row = move(
+            db,
+            grant.session_id,
+            Status.SCHEDULED,
+            grant.why,
+            by="scheduler",
+            allowed={Status.PENDING},
+            node=grant.node,
+            gpu_memory_mib=grant.gpu_memory_mib,
+            scheduled_at=now,
+            position=None,
+            expected_at=None,
+            attempts=0,
+        )
+    except (Conflict, NotFound):
+        return None
+    row.run_id = _begin_run(db, row, now)
+    for part in grant.slices:
+        db.add(
+            SliceRow(
+                session_id=row.id,
+                node=grant.node,
+                device=part.device,
+                uuid=part.uuid,
+                milli=part.milli,
+                simulated=part.simulated,
+            )
+        )
+    db.flush()
+    return row
+
+
+def _begin_run(db: Session, row: SessionRow, now: float) -> int:
+    run = RunRow(
+        session_id=row.id,
+        user=row.user,
+        project=row.project,
+        gpu_milli=row.gpu_milli,
+        cpu_milli=row.cpu_milli,
+        memory_mib=row.memory_mib,
+        started_at=now,
+    )
+    db.add(run)
+    db.flush()
+    return run.id
+
+
+def _evict(db: Session, session_id: str, notice: Notice) -> SessionRow | None:
+    """Warn, unless the session that it is for has been cancelled or the victim has moved on."""
+    claimant = db.get(SessionRow, notice.evicted_for)
+    if claimant is None or claimant.status != Status.PENDING:
+        return None
+    return warn_in(db, session_id, notice)
+
+
+def _explain(db: Session, waits: Sequence[Wait]) -> list[Change]:
+    """Renew reason, position and estimate of PENDING sessions where they changed."""
+    changed = []
+    query = select(SessionRow).where(SessionRow.status == Status.PENDING)
+    pending = {row.id: row for row in db.scalars(query.options(lazyload(SessionRow.slices)))}
+    for wait in waits:
+        row = pending.get(wait.session_id)
+        if row is None or not _news(row, wait):
+            continue
+        row.reason_code, row.reason_message = wait.why.code, wait.why.message
+        row.reason_help, row.position = wait.why.help, wait.position
+        row.expected_at = wait.expected_at
+        row.version += 1
+        changed.append(Change(row.id, row.user, of_status=False))
+    return changed
+
+
+def _news(row: SessionRow, wait: Wait) -> bool:
+    """Whether a wait says something else than the row."""
+    old = (row.reason_code, row.reason_message, row.reason_help, row.position)
+    if old != (wait.why.code, wait.why.message, wait.why.help, wait.position):
+        return True
+    if row.expected_at is None or wait.expected_at is None:
+        return row.expected_at is not wait.expected_at
+    return abs(row.expected_at - wait.expected_at) >= _ESTIMATE_DRIFT_S

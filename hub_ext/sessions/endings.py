@@ -1,0 +1,93 @@
+"""When a running session will have to end, and why: its lifetime, hours, term, idle time.
+
+Pure: rows and times in, the earliest end out. The culler warns and stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from hub_ext import hours
+from hub_ext.db.models import ProjectRow, SessionRow
+
+_LATE_WARNING_S = 60.0
+"""Nobody is stopped without a warning, also when its end was missed; it is at most so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """``at``: Unix s; ``code`` and ``message`` as in a notice."""
+
+    at: float
+    code: str
+    message: str
+
+
+def ending_of(
+    row: SessionRow,
+    projects: Sequence[ProjectRow],
+    *,
+    idle_s: int | None,
+    active_at: float | None,
+    now: float,
+    timezone: tzinfo,
+) -> Ending | None:
+    """The first end in sight of a RUNNING session; None when there is none.
+
+    projects: its own and those above it. idle_s: how long it may idle, in seconds;
+    active_at: its last activity (Unix s), None when nobody knows.
+    """
+    found = [
+        *_of_lifetime(row),
+        *_of_idleness(row, idle_s, active_at),
+        *_of_projects(projects, now, timezone),
+    ]
+    return min(found, key=lambda ending: ending.at, default=None)
+
+
+def stops_at(ending: Ending, now: float, warning_s: float) -> float | None:
+    """When to stop for this end; None while it is too early to warn."""
+    if ending.at - now > warning_s:
+        return None
+    return ending.at if ending.at > now else now + min(warning_s, _LATE_WARNING_S)
+
+
+def _of_lifetime(row: SessionRow) -> Iterator[Ending]:
+    if row.lifetime_s:
+        started = row.running_at or row.changed_at
+        message = f"Its lifetime of {_length(row.lifetime_s)} is over."
+        yield Ending(started + row.lifetime_s, "lifetime", message)
+
+
+def _of_idleness(row: SessionRow, idle_s: int | None, active_at: float | None) -> Iterator[Ending]:
+    """A batch session is never idle."""
+    if idle_s and active_at is not None and row.kind == "interactive":
+        since = max(active_at, row.running_at or 0.0)
+        message = f"Nothing has happened in it for {_length(idle_s)}."
+        yield Ending(since + idle_s, "idle", message)
+
+
+def _of_projects(projects: Sequence[ProjectRow], now: float, timezone: tzinfo) -> Iterator[Ending]:
+    for project in projects:
+        if project.valid_until is not None:
+            day = datetime.fromtimestamp(project.valid_until, timezone).date().isoformat()
+            message = f"The term of project {project.name} ends on {day}."
+            yield Ending(project.valid_until, "term", message)
+        if not project.stops_at_close:
+            continue
+        closed = hours.closed(project.hours, now, timezone)
+        closes = now if closed else hours.closes_at(project.hours, now, timezone)
+        if closes is not None:
+            message = f"The hours of project {project.name} are over."
+            yield Ending(closes, "hours", message)
+
+
+def _length(seconds: float) -> str:
+    """A length of time: "90 seconds", "45 minutes", "2.5 hours"."""
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    if seconds < 120 * 60:
+        return f"{seconds / 60:.3g} minutes"
+    return f"{seconds / 3600:.3g} hours"
