@@ -41,7 +41,7 @@ def settings_file(deployment: Deployment) -> Iterator[Finding]:
 
 def database(deployment: Deployment) -> Iterator[Finding]:
     """The service's database: reachable, and at this release's migration."""
-    if _is_sqlite_to_come(deployment.db_url):
+    if is_sqlite_to_come(deployment.db_url):
         yield warn("database", "Not made yet.", "The service makes it at its first start.")
         return
     try:
@@ -67,7 +67,7 @@ def database(deployment: Deployment) -> Iterator[Finding]:
 def hub_database(deployment: Deployment) -> Iterator[Finding]:
     """JupyterHub's own database can be opened and has its tables."""
     url = f"sqlite:///{deployment.data / 'jupyterhub.sqlite'}"
-    if _is_sqlite_to_come(url):
+    if is_sqlite_to_come(url):
         return
     try:
         hub = Database(url)
@@ -85,7 +85,8 @@ def hub_database(deployment: Deployment) -> Iterator[Finding]:
         yield warn("hub database", "Has no local accounts.", "'./apportion up' makes the first.")
 
 
-def _is_sqlite_to_come(url: str) -> bool:
+def is_sqlite_to_come(url: str) -> bool:
+    """Whether the database is a file that nobody has made yet."""
     parsed = make_url(url)
     return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists()
 

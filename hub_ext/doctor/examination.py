@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hub_ext.doctor import deployment_state, engine, machine
+from hub_ext.doctor import bookings, deployment_state, engine, machine
 from hub_ext.doctor.finding import Check, Deployment, Finding, fail
 
 CHECKS: tuple[Check, ...] = (
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     deployment_state.settings_file,
     deployment_state.hub_database,
     deployment_state.database,
+    bookings.bookings,
     deployment_state.running,
     engine.stray_containers,
 )
