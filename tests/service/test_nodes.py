@@ -12,6 +12,7 @@ from sqlalchemy import select
 from hub_ext.db.models import AuditRow, DeviceRow, NodeRow, ProjectRow, ResourceGroupRow, SessionRow
 from hub_ext.errors import BadValue, Conflict, NotFound
 from hub_ext.gpu.simulated import simulated_nodes
+from hub_ext.hours import DAYS
 from hub_ext.nodes import inventory
 from hub_ext.nodes.administration import NodeChange, change_node
 from hub_ext.nodes.groups import (
@@ -23,6 +24,7 @@ from hub_ext.nodes.groups import (
     delete_group,
     why_unavailable,
 )
+from hub_ext.sessions.snapshot import SnapshotView, read_snapshot
 from hub_ext.site import Site
 
 from .booked_rows import book
@@ -178,6 +180,27 @@ async def test_a_node_says_first_what_an_admin_did_then_what_is_broken(site: Sit
     node.problem = ""
     assert why_unavailable(node, closed) == closed["night"]
     assert why_unavailable(node, {}) == ""
+
+
+async def test_the_scheduler_is_told_what_an_admin_set(site: Site) -> None:
+    site.nodes = simulated_nodes("1x8GiB / 1x8GiB / 1x8GiB", "lab")
+    await inventory.refresh(site)
+    group(site, "never", hours=[{"days": [_other_day()], "from": "12:00", "until": "12:01"}])
+    change(site, "lab-1", drained=True)
+    change(site, "lab-2", resource_group="never")
+    change(site, "lab-3", labels={"rack": "b2"})
+    with site.database.transaction() as db:
+        seen = {node.name: node for node in read_snapshot(db, SnapshotView(site.policy)).nodes}
+
+    assert [node.schedulable for node in seen.values()] == [False, False, True]
+    assert seen["lab-1"].problem == "it is drained"
+    assert seen["lab-2"].problem.startswith("resource group never is open ")
+    assert (seen["lab-2"].resource_group, seen["lab-3"].labels) == ("never", {"rack": "b2"})
+
+
+def _other_day() -> str:
+    """A day of the week that it is nowhere while the test runs."""
+    return DAYS[(datetime.now(UTC).weekday() + 3) % 7]
 
 
 def test_hours_are_changed_title_is_not(site: Site) -> None:

@@ -106,9 +106,9 @@ def test_ca_bundle_that_cannot_be_read_fails(
 
 
 def test_simulated_gpus_are_called_simulated(tmp_path: Path) -> None:
-    (tmp_path / "up.json").write_text(json.dumps({"simulate_gpus": "2x16GiB"}))
+    (tmp_path / "up.json").write_text(json.dumps({"simulate_gpus": "2x16GiB / 1x8GiB"}))
 
-    assert "simulated" in only(machine.gpus, tmp_path).message
+    assert "3 simulated (2x16GiB / 1x8GiB)" in only(machine.gpus, tmp_path).message
 
 
 def test_engine_too_old_fails(tmp_path: Path, engine_socket: Callable[[int, bytes], Path]) -> None:

@@ -51,6 +51,7 @@ def free_port() -> str:
     [
         (["--simulate-gpus", "two"], "COUNTxMEMORY"),
         (["--simulate-gpus", "0x16GiB"], "above zero"),
+        (["--simulate-gpus", "8x16GiB /"], "slash between nodes"),
         (["--fgpu-per-gpu", "0"], "0 is not in the range"),
         (["--fgpu-per-gpu", "3"], "fgpu_quantum"),
         (["--port", "70000"], "70000 is not in the range"),
