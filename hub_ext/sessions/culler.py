@@ -55,6 +55,7 @@ class Culler:
         self._activity_at = 0.0
         self._woken = asyncio.Event()
         site.changes.listen(lambda change: self._woken.set() if change.of_status else None)
+        site.projects.listen(self._look_again)
 
     async def run(self) -> None:
         """For ever: at every change, and when the next warned session is due."""
@@ -74,6 +75,11 @@ class Culler:
         if time.time() - self._looked_ahead_at >= _LOOK_AHEAD_EVERY_S:
             self._looked_ahead_at = time.time()
             await self._look_ahead()
+
+    def _look_again(self) -> None:
+        """Hours, terms or limits have changed."""
+        self._looked_ahead_at = 0.0
+        self._woken.set()
 
     def _sleep_s(self) -> float:
         """Until the next stop, within bounds."""

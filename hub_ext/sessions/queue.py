@@ -41,6 +41,7 @@ class Queue:
         self._rules = 0
         """Counts the changes of what sessions are placed by."""
         site.changes.listen(self._on_change)
+        site.projects.listen(self.wake)
 
     def wake(self) -> None:
         """Look at the queue soon: nodes, projects or limits have changed."""
