@@ -106,7 +106,7 @@ def change_group(db: Session, name: str, change: GroupChange, by: str) -> Resour
     return group
 
 
-def delete_group(db: Session, name: str, by: str) -> None:
+def delete_group(db: Session, name: str, by: str) -> ResourceGroupRow:
     """Remove a group that nothing names any more. Raises Conflict, NotFound."""
     group = existing_group(db, name)
     if name == DEFAULT_GROUP:
@@ -125,6 +125,7 @@ def delete_group(db: Session, name: str, by: str) -> None:
         )
     db.delete(group)
     note(db, by, "resource-group.delete", name, None, _state(group), None)
+    return group
 
 
 def _windows(change: GroupChange) -> list[dict[str, Any]] | None:

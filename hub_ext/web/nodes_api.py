@@ -122,11 +122,12 @@ class ResourceGroupHandler(_AdminHandler):
         self.reply(answer)
 
     def delete(self, name: str) -> None:
-        """409 while nodes are in it or projects name it."""
+        """The answer is what it was; 409 while nodes are in it or projects name it."""
         self.require_admin()
         with self.site.database.transaction() as db:
-            delete_group(db, name, self.caller.name)
-        self.set_status(204)
+            group = delete_group(db, name, self.caller.name)
+            answer = _group_json(db, group, self.closed(db))
+        self.reply(answer)
 
 
 def _message(node: NodeRow, running: int, closed: Mapping[str, str]) -> str:

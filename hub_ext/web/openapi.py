@@ -46,7 +46,6 @@ def document() -> dict[str, Any]:
     launch = _schema(LaunchRequest, schemas)
     folder = _schema(NewFolder, schemas)
     session_id = _parameter("id", "path", {"type": "string", "pattern": "^[0-9a-f]{32}$"})
-    group = _parameter("name", "path", {"type": "string", "pattern": "^[a-z0-9-]+$"})
     page = [
         _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 500}),
         _parameter("after", "query", {"type": "integer", "minimum": 0}),
@@ -77,37 +76,36 @@ def document() -> dict[str, Any]:
             "/dry-run": {"post": _operation("What would happen", [], body=launch)},
             "/images": {"get": _operation("The image catalogue", [])},
             "/presets": {"get": _operation("Bundles of resources", [])},
-            "/nodes": {"get": _operation("Nodes and devices (admin)", [])},
-            "/nodes/{name}": {
-                "patch": _operation(
-                    "Drain or resume a node, set its group and labels (admin)",
-                    [_parameter("name", "path", {"type": "string"})],
-                    body=_schema(NodeChange, schemas),
-                )
-            },
-            "/resource-groups": {
-                "get": _operation("Resource groups (admin)", []),
-                "post": _operation(
-                    "A new resource group (admin)",
-                    [],
-                    body=_schema(NewGroup, schemas),
-                    success="201",
-                ),
-            },
-            "/resource-groups/{name}": {
-                "patch": _operation(
-                    "Change title or hours (admin)", [group], body=_schema(GroupChange, schemas)
-                ),
-                "delete": _operation(
-                    "Remove a group that nothing names (admin)", [group], success="204"
-                ),
-            },
+            **_node_paths(schemas),
             "/folders": {
                 "get": _operation("Your folders", []),
                 "post": _operation("A new folder", [], body=folder, success="201"),
             },
             **_project_paths(schemas),
             "/health": {"get": _operation("Whether the service is well", [])},
+        },
+    }
+
+
+def _node_paths(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Nodes and resource groups."""
+    name = _parameter("name", "path", {"type": "string"})
+    group = _parameter("name", "path", {"type": "string", "pattern": "^[a-z0-9-]+$"})
+    node_change, new, change = (
+        _schema(model, schemas) for model in (NodeChange, NewGroup, GroupChange)
+    )
+    return {
+        "/nodes": {"get": _operation("Nodes and devices (admin)", [])},
+        "/nodes/{name}": {
+            "patch": _operation("Drain or resume, group, labels (admin)", [name], body=node_change)
+        },
+        "/resource-groups": {
+            "get": _operation("Resource groups (admin)", []),
+            "post": _operation("A new resource group (admin)", [], body=new, success="201"),
+        },
+        "/resource-groups/{name}": {
+            "patch": _operation("Change title or hours (admin)", [group], body=change),
+            "delete": _operation("Remove a group that nothing names (admin)", [group]),
         },
     }
 
