@@ -17,4 +17,7 @@ class PrebuiltExtension(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         built = Path(self.root, "apportion_lab", "labextension")
         if self.target_name == "wheel" and (built / "package.json").is_file():
-            build_data["shared_data"][str(built)] = "share/jupyter/labextensions/apportion-lab"
+            place = "share/jupyter/labextensions/apportion-lab"
+            build_data["shared_data"][str(built)] = place
+            described = str(Path(self.root, "install.json"))
+            build_data["shared_data"][described] = f"{place}/install.json"

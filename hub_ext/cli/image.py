@@ -63,6 +63,7 @@ def build(names: tuple[str, ...], force: bool, from_image: str, no_install: bool
             from_image=from_image,
             force=force,
             may_install=not no_install,
+            retry_extension=True,
             report=display.show,
         )
         for each in built:

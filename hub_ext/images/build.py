@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,11 @@ from hub_ext.images import debootstrap
 from hub_ext.images.catalogue import HIDDEN_LABEL, PREFIX
 from hub_ext.images.failure import ImageBuildError, explain
 from hub_ext.images.installation import context_archive, install_packages, stage_reference
+from hub_ext.images.labextension import prebuilt_extension, why_missing
 from hub_ext.images.progress import BuildEvent, Report, ignore
 from hub_ext.images.recipes import (
     DEFAULT_DIRECTORY,
+    EXTENSION_LABEL,
     REPOSITORY,
     SOURCE_LABEL,
     Recipe,
@@ -36,6 +38,7 @@ from hub_ext.images.site import SiteSettings, proxies, read_site
 
 FROM_LABEL = PREFIX + "from"
 DISTRIBUTION = "distribution"
+_TRY_AGAIN = "try again: ./apportion image build"
 NEEDED_BYTES = 6 * 1024**3
 """Disk that a first build may need at its peak, with the downloads."""
 
@@ -70,6 +73,7 @@ def build_images(
     from_image: str = "",
     force: bool = False,
     may_install: bool = True,
+    retry_extension: bool = False,
     report: Report = ignore,
     directory: Path = DEFAULT_DIRECTORY,
     site: SiteSettings | None = None,
@@ -78,8 +82,9 @@ def build_images(
 
     An image whose tag carries the hash of the same sources is skipped, unless ``force``.
     ``from_image``: build on this image of a registry instead of debootstrap's; the choice is
-    kept for later builds until it is "distribution". Blocks for minutes the first time. Raises
-    ImageBuildError; KeyboardInterrupt leaves finished parts.
+    kept for later builds until it is "distribution". ``retry_extension``: build an image again
+    whose JupyterLab extension could not be built the last time. Blocks for minutes the first
+    time. Raises ImageBuildError; KeyboardInterrupt leaves finished parts.
     """
     recipes = choose(load_recipes(directory), names)
     with _explained():
@@ -87,7 +92,8 @@ def build_images(
     if from_image == DISTRIBUTION:
         from_image = ""
     site = site or read_site(os.environ, Path.home())
-    work = _Build(client, site, from_image, force, may_install, report, steps=1 + 2 * len(recipes))
+    steps = 2 + 2 * len(recipes)
+    work = _Build(client, site, from_image, force, may_install, retry_extension, report, steps)
     with _one_at_a_time(), _explained():
         return work.run(recipes, directory / "os")
 
@@ -102,6 +108,7 @@ class _Build:
         from_image: str,
         force: bool,
         may_install: bool,
+        retry_extension: bool,
         report: Report,
         steps: int,
     ) -> None:
@@ -110,6 +117,8 @@ class _Build:
         self._from_image = from_image
         self._force = force
         self._may_install = may_install
+        self._retry_extension = retry_extension
+        self._extension: Path | None = None
         self._report = report
         self._steps = steps
         self._step = 0
@@ -117,9 +126,7 @@ class _Build:
     def run(self, recipes: list[Recipe], os_directory: Path) -> list[BuiltImage]:
         built = []
         os_reference, os_hash = _os_identity(os_directory, self._from_image)
-        hashes = {"": os_hash}
-        for recipe in recipes:
-            hashes[recipe.reference] = source_hash(recipe, hashes[recipe.parent])
+        hashes = self._hashes(recipes, os_hash)
         current = {r.reference: self._is_current(r, hashes[r.reference]) for r in recipes}
         if self._force or not all(current[r.reference] for r in recipes if not r.parent):
             _require_space(self._client)
@@ -135,6 +142,35 @@ class _Build:
             self._make(recipe, recipe.parent or os_reference, hashes[recipe.reference])
             built.append(BuiltImage(recipe.reference, True, time.monotonic() - started))
         return built
+
+    def _hashes(self, recipes: list[Recipe], os_hash: str) -> dict[str, str]:
+        """The sources' hash of each image; makes the JupyterLab extension if one needs it."""
+        complete = _chain(recipes, os_hash)
+        roots = [recipe for recipe in recipes if not recipe.parent]
+        if not self._force and all(self._is_current(r, complete[r.reference]) for r in roots):
+            self._skip("jupyterlab")
+            return complete
+        without = _chain(recipes, os_hash, has_extension=False)
+        known = all(self._is_current(r, without[r.reference]) for r in roots)
+        if known and not (self._force or self._retry_extension):
+            self._skip("jupyterlab", message=f"Without its extension; {_TRY_AGAIN}")
+            return without
+        self._make_extension()
+        return complete if self._extension else without
+
+    def _make_extension(self) -> None:
+        """Images without it are better than none: its failure is told and ends nothing."""
+
+        def make(say: Callable[[str], None]) -> str | None:
+            try:
+                self._extension = prebuilt_extension(_cache(), self._site, say)
+            except ImageBuildError as error:
+                return why_missing(error)
+            except OSError as error:
+                return why_missing(explain(str(error), "Building the JupyterLab extension"))
+            return None
+
+        self._do("jupyterlab", "Building the JupyterLab extension", make)
 
     def _is_current(self, recipe: Recipe, source: str) -> bool:
         return _label(self._client, recipe.reference, SOURCE_LABEL) == source
@@ -187,15 +223,20 @@ class _Build:
 
     def _make(self, recipe: Recipe, parent: str, source: str) -> None:
         stage = stage_reference(recipe, source)
+        extension = None if recipe.parent else self._extension
         if self._force or not _exists(self._client, stage):
             self._do(
                 recipe.name,
                 "Installing packages",
-                lambda say: install_packages(self._client, recipe, parent, self._site, stage, say),
+                lambda say: install_packages(
+                    self._client, recipe, parent, self._site, stage, say, extension=extension
+                ),
             )
         else:
             self._skip(recipe.name)
         arguments = {"PARENT": parent, "PACKAGES": stage}
+        if not (recipe.parent or extension):
+            recipe = replace(recipe, labels={**recipe.labels, EXTENSION_LABEL: "missing"})
         self._do(
             recipe.name,
             "Building the image",
@@ -233,7 +274,8 @@ class _Build:
             with contextlib.suppress(docker.errors.APIError):
                 self._client.api.remove_image(before)
 
-    def _do(self, image: str, message: str, work: Callable[[Callable[[str], None]], None]) -> None:
+    def _do(self, image: str, message: str, work: Callable[[Callable[[str], None]], Any]) -> None:
+        """One step. ``work`` may return what to say of it in the end instead of ``message``."""
         self._step += 1
         step, steps, started = self._step, self._steps, time.monotonic()
 
@@ -241,13 +283,24 @@ class _Build:
             self._report(BuildEvent(image, step, steps, "running", message, detail))
 
         say()
-        work(say)
+        outcome = work(say) or message
         seconds = time.monotonic() - started
-        self._report(BuildEvent(image, step, steps, "done", message, seconds=seconds))
+        self._report(BuildEvent(image, step, steps, "done", outcome, seconds=seconds))
 
-    def _skip(self, image: str, steps: int = 1) -> None:
+    def _skip(self, image: str, steps: int = 1, message: str = "Already built") -> None:
         self._step += steps
-        self._report(BuildEvent(image, self._step, self._steps, "skipped", "Already built"))
+        self._report(BuildEvent(image, self._step, self._steps, "skipped", message))
+
+
+def _chain(recipes: list[Recipe], os_hash: str, *, has_extension: bool = True) -> dict[str, str]:
+    """The hash of each recipe on those of its parents; "" is the distribution."""
+    hashes = {"": os_hash}
+    for recipe in recipes:
+        complete = has_extension or bool(recipe.parent)
+        hashes[recipe.reference] = source_hash(
+            recipe, hashes[recipe.parent], has_extension=complete
+        )
+    return hashes
 
 
 def _os_identity(directory: Path, from_image: str) -> tuple[str, str]:
@@ -302,10 +355,14 @@ def _require_space(client: Any) -> None:
         )
 
 
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "apportion")
+
+
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
     """Two builds of one user would tread on each other's containers."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "apportion")
+    cache = _cache()
     try:
         cache.mkdir(parents=True, exist_ok=True)
         lock = (cache / "build.lock").open("w")

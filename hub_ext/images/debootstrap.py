@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -17,10 +17,9 @@ from hub_ext.images.apt_sources import (
     official_sources,
     read_distribution,
 )
-from hub_ext.images.failure import ImageBuildError, explain
+from hub_ext.images.command import Say, run_command
+from hub_ext.images.failure import ImageBuildError
 from hub_ext.images.site import proxies
-
-Say = Callable[[str], None]
 
 EDITION = "1"
 """Raise it when this module makes another file system of the same packages."""
@@ -75,7 +74,9 @@ def require_debootstrap(say: Say, *, may_install: bool) -> str:
     if found is None and may_install and shutil.which("apt-get"):
         say("Installing debootstrap")
         for command in (["update"], ["install", "-y", "--no-install-recommends", "debootstrap"]):
-            _run(["apt-get", *command], "Installing debootstrap", say, {**os.environ, **_QUIET})
+            run_command(
+                ["apt-get", *command], "Installing debootstrap", say, {**os.environ, **_QUIET}
+            )
         found = shutil.which("debootstrap", path=path)
     if found is None:
         raise ImageBuildError(
@@ -109,7 +110,9 @@ def root_file_system(
             str(root),
             distribution.mirror,
         ]
-        _run(command, "Making the distribution's base", say, {**os.environ, **_proxy(), **_QUIET})
+        run_command(
+            command, "Making the distribution's base", say, {**os.environ, **_proxy(), **_QUIET}
+        )
         _clean(root, distribution)
         with _tar(root) as stream:
             yield stream
@@ -152,27 +155,3 @@ def _tar(root: Path) -> Iterator[IO[bytes]]:
             raise
     if tar.returncode:
         raise ImageBuildError(f"Packing the distribution's base failed (tar: {tar.returncode}).")
-
-
-def _run(command: list[str], what: str, say: Say, environ: Mapping[str, str]) -> None:
-    """Run ``command``, giving each line to ``say``. Raises ImageBuildError with its reason."""
-    output: list[str] = []
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=dict(environ),
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                output.append(line)
-                say(line.strip().removeprefix("I: "))
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode:
-        raise explain("".join(output[-200:]), what)

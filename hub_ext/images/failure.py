@@ -33,10 +33,11 @@ _KNOWN = (
         r"temporary failure in name resolution|name or service not known|no such host"
         r"|connection refused|network is unreachable|no route to host|timed out"
         r"|max retries exceeded|failed to establish a new connection|connection reset"
-        r"|failed getting release file|couldn't download",
+        r"|failed getting release file|couldn't download"
+        r"|\be(notfound|ai_again|connrefused|connreset|timedout|netunreach|hostunreach)\b",
         "The packages' server cannot be reached.",
         "Check the network, the proxy (HTTPS_PROXY) and the mirror (pip's index-url, the apt "
-        f"sources), then build again. {_AGAIN}",
+        f"sources, npm's registry), then build again. {_AGAIN}",
     ),
     (
         r"40[13] client error|40[13] (unauthorized|forbidden)",

@@ -17,9 +17,9 @@ from typing import Any
 import docker.errors
 
 from hub_ext.images.catalogue import HIDDEN_LABEL
-from hub_ext.images.debootstrap import Say
+from hub_ext.images.command import Say
 from hub_ext.images.failure import explain
-from hub_ext.images.recipes import REPOSITORY, Recipe, inputs
+from hub_ext.images.recipes import PREBUILT, REPOSITORY, Recipe, files_below, inputs
 from hub_ext.images.site import SITE_DIRECTORY, SiteSettings
 
 CACHE_VOLUME = "apportion-pip-cache"
@@ -34,10 +34,18 @@ def stage_reference(recipe: Recipe, source: str) -> str:
 
 
 def install_packages(
-    client: Any, recipe: Recipe, parent: str, site: SiteSettings, stage: str, say: Say
+    client: Any,
+    recipe: Recipe,
+    parent: str,
+    site: SiteSettings,
+    stage: str,
+    say: Say,
+    *,
+    extension: Path | None = None,
 ) -> None:
     """Run images/install.sh on ``parent`` and tag the result ``stage``.
 
+    ``extension``: the folder of the prebuilt JupyterLab extension, if the recipe gets one.
     The network is the machine's own, since a mirror may listen on it alone. Raises
     ImageBuildError when the script fails, and what docker-py raises.
     """
@@ -57,7 +65,7 @@ def install_packages(
         volumes=_volumes(site),
     )
     try:
-        container.put_archive("/", _archive(recipe, site.files))
+        container.put_archive("/", _archive(recipe, site.files, extension))
         container.start()
         output = _follow(container, say)
         status = container.wait()["StatusCode"]
@@ -90,11 +98,15 @@ def _follow(container: Any, say: Say) -> str:
     return "\n".join([*tail, rest.decode(errors="replace")])
 
 
-def _archive(recipe: Recipe, site_files: Mapping[str, bytes]) -> bytes:
+def _archive(recipe: Recipe, site_files: Mapping[str, bytes], extension: Path | None) -> bytes:
     """A tar with /build: the recipe, and the site's settings readable by root only."""
+    files = inputs(recipe)
+    if extension is not None:
+        prebuilt = files_below(extension)
+        files |= {f"labextension/{PREBUILT}/{name}": path for name, path in prebuilt.items()}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, path in sorted(inputs(recipe).items()):
+        for name, path in sorted(files.items()):
             add_file(tar, f"build/{name}", path.read_bytes(), _mode(path))
         for name, content in sorted(site_files.items()):
             add_file(tar, f"{SITE_DIRECTORY.lstrip('/')}/{name}", content, 0o600)

@@ -15,10 +15,14 @@ from hub_ext.images.failure import ImageBuildError
 REPOSITORY = "apportion"
 SOURCE_LABEL = PREFIX + "source"
 """Hash of everything that an image was made of; the same hash needs no new build."""
+EXTENSION_LABEL = PREFIX + "labextension"
+"""On images that have been built without the JupyterLab extension: "missing"."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DIRECTORY = _ROOT / "images"
 LABEXTENSION = _ROOT / "labextension"
+PREBUILT = "apportion_lab/labextension"
+"""Below LABEXTENSION: where npm puts the prebuilt extension, and the wheel looks for it."""
 _NOT_SOURCES = {"__pycache__", ".ipynb_checkpoints"}
 
 
@@ -105,13 +109,17 @@ def choose(recipes: list[Recipe], names: Iterable[str]) -> list[Recipe]:
     return [recipe for recipe in recipes if recipe.reference in wanted]
 
 
-def source_hash(recipe: Recipe, parent_hash: str) -> str:
-    """sha256 over all that ``recipe`` is made of, its parent included."""
+def source_hash(recipe: Recipe, parent_hash: str, *, has_extension: bool = True) -> str:
+    """sha256 over all that ``recipe`` is made of, its parent included.
+
+    ``has_extension`` False: for an image whose JupyterLab extension could not be built.
+    """
     digest = hashlib.sha256()
     facts = [
         parent_hash,
         *(f"{key}={value}" for key, value in sorted(recipe.arguments.items())),
         *(f"{key}={value}" for key, value in sorted(recipe.labels.items())),
+        *([] if has_extension else [EXTENSION_LABEL]),
     ]
     for fact in facts:
         digest.update(f"{len(fact)}:{fact}".encode())
@@ -127,19 +135,28 @@ def inputs(recipe: Recipe) -> dict[str, Path]:
     found = {f"recipe/{name}": path for name, path in files_below(recipe.directory).items()}
     found["install.sh"] = recipe.directory.parent / "install.sh"
     if not recipe.parent:
-        found |= {f"labextension/{name}": path for name, path in _wheel_sources().items()}
+        sources = _wheel_sources() | frontend_sources()
+        found |= {f"labextension/{name}": path for name, path in sources.items()}
     return found
 
 
 def _wheel_sources() -> dict[str, Path]:
-    """What apportion-lab's wheel is made of; its TypeScript and node_modules are not read."""
-    found = {
-        name: LABEXTENSION / name for name in ("pyproject.toml", "hatch_build.py", "README.md")
-    }
+    """What apportion-lab's wheel is made of, without what npm builds."""
+    names = ("pyproject.toml", "hatch_build.py", "README.md", "install.json")
+    found = {name: LABEXTENSION / name for name in names}
     for folder in ("apportion_lab", "jupyter-config"):
         below = files_below(LABEXTENSION / folder)
         found |= {f"{folder}/{name}": path for name, path in below.items()}
-    return found
+    return {name: path for name, path in found.items() if not name.startswith(f"{PREBUILT}/")}
+
+
+def frontend_sources() -> dict[str, Path]:
+    """What npm builds the prebuilt extension from, by the path below labextension/."""
+    names = ("package.json", "package-lock.json", "tsconfig.json")
+    below = files_below(LABEXTENSION / "src")
+    return {name: LABEXTENSION / name for name in names} | {
+        f"src/{name}": path for name, path in below.items()
+    }
 
 
 def files_below(directory: Path) -> dict[str, Path]:

@@ -20,7 +20,10 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
-    """Nothing to load before the server listens; see ``_start_jupyter_server_extension``."""
+    """The address that JupyterLab asks; the rest waits for ``_start_jupyter_server_extension``."""
+    from apportion_lab.handlers import add_handlers
+
+    add_handlers(app.web_app)
 
 
 async def _start_jupyter_server_extension(app: ServerApp) -> None:

@@ -7,7 +7,9 @@ import logging
 import os
 from collections.abc import Mapping
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient
+
+from apportion_lab.hub import hub_request
 
 ATTEMPTS = 3
 TIMEOUT_S = 5.0
@@ -29,26 +31,12 @@ async def report_ready(
         if attempt:
             await asyncio.sleep(pause_s * attempt)
         try:
-            await AsyncHTTPClient().fetch(_request(url, environ))
+            await AsyncHTTPClient().fetch(
+                hub_request(url, environ, method="POST", timeout_s=TIMEOUT_S)
+            )
         except Exception as error:  # whatever it is, a session must not fail for this
             problem = error
         else:
             return True
     log.warning("Could not tell the hub that this server is ready: %s", problem)
     return False
-
-
-def _request(url: str, environ: Mapping[str, str]) -> HTTPRequest:
-    """The call; with the hub's own certificates when it runs with ``internal_ssl``."""
-    token = environ.get("JUPYTERHUB_API_TOKEN", "")
-    return HTTPRequest(
-        url,
-        method="POST",
-        headers={"Authorization": f"token {token}"},
-        body=b"",
-        connect_timeout=TIMEOUT_S,
-        request_timeout=TIMEOUT_S,
-        client_key=environ.get("JUPYTERHUB_SSL_KEYFILE") or None,
-        client_cert=environ.get("JUPYTERHUB_SSL_CERTFILE") or None,
-        ca_certs=environ.get("JUPYTERHUB_SSL_CLIENT_CA") or None,
-    )

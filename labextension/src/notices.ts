@@ -1,0 +1,130 @@
+/** What to show of a session's notice: functions from data to data. */
+
+/** The warning that a session will be stopped. `seconds_left` does not depend on any clock. */
+export interface INotice {
+  code: string;
+  message: string;
+  stops_at: number;
+  seconds_left: number;
+}
+
+/** A session as `GET apportion/session` tells of it. */
+export interface ISession {
+  id: string;
+  name: string;
+  notice: INotice | null;
+  requeue: boolean;
+  page: string;
+}
+
+/** A notice on this page. `stopsAt`: ms by the browser's own clock. */
+export interface IWarning {
+  event: string;
+  session: string;
+  cause: string;
+  stopsAt: number;
+  returns: boolean;
+  page: string;
+}
+
+/** `replaced`: by nothing, since what it announced has happened. */
+export type Step =
+  | { kind: 'none' }
+  | { kind: 'show'; warning: IWarning }
+  | { kind: 'withdraw' }
+  | { kind: 'clear' };
+
+/** Translates as `TranslationBundle.__` does. */
+export type Translate = (text: string, ...values: any[]) => string;
+
+/** JupyterLab cuts a notification's text after this many characters. */
+export const LONGEST = 140;
+
+/** Reasons after which a session goes back to the queue, if it asked for that. */
+const MAKES_ROOM = ['reclaim', 'preempt'];
+
+/**
+ * What to do now that the service has answered: one warning for an event, however often it is
+ * told; taken back only when the service no longer speaks of it before its time.
+ */
+export function nextStep(shown: IWarning | null, session: ISession, now: number): Step {
+  const notice = session.notice;
+  if (notice) {
+    const warning = toWarning(session, notice, now);
+    return warning.event === shown?.event ? { kind: 'none' } : { kind: 'show', warning };
+  }
+  if (!shown) {
+    return { kind: 'none' };
+  }
+  const happened = session.id !== shown.session || now >= shown.stopsAt;
+  return { kind: happened ? 'clear' : 'withdraw' };
+}
+
+function toWarning(session: ISession, notice: INotice, now: number): IWarning {
+  return {
+    event: `${session.id} ${notice.code} ${notice.stops_at}`,
+    session: session.id,
+    cause: notice.message,
+    stopsAt: now + notice.seconds_left * 1000,
+    returns: session.requeue && MAKES_ROOM.includes(notice.code),
+    page: session.page
+  };
+}
+
+/** The warning's text at `now`; the cause is shortened where JupyterLab would cut what to do. */
+export function warningText(
+  warning: IWarning,
+  now: number,
+  saved: boolean,
+  translate: Translate,
+  clock: (ms: number) => string
+): string {
+  const left = Math.ceil((warning.stopsAt - now) / 1000);
+  const head =
+    left > 0
+      ? translate(
+          'This session will be stopped at %1 (in %2):',
+          clock(warning.stopsAt),
+          duration(left, translate)
+        )
+      : translate('This session is being stopped:');
+  const advice = adviceText(warning.returns, saved, translate);
+  const room = LONGEST - head.length - advice.length - 2;
+  return `${head} ${shorten(warning.cause, room)}\n${advice}`;
+}
+
+function adviceText(returns: boolean, saved: boolean, translate: Translate): string {
+  if (saved) {
+    return returns
+      ? translate('Your documents are saved; it goes back to the queue.')
+      : translate('Your documents are saved.');
+  }
+  return returns
+    ? translate('Save your work now; it goes back to the queue.')
+    : translate('Save your work now.');
+}
+
+/** Seconds in the last two minutes; before that in minutes, rounded down. */
+function duration(seconds: number, translate: Translate): string {
+  if (seconds < 120) {
+    return translate('%1 s', seconds);
+  }
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 120
+    ? translate('%1 min', minutes)
+    : translate('%1 h', Math.floor(minutes / 60));
+}
+
+function shorten(text: string, room: number): string {
+  if (text.length <= room) {
+    return text;
+  }
+  const kept = text.slice(0, Math.max(0, room - 1));
+  const lastWord = kept.lastIndexOf(' ');
+  return `${lastWord > 0 ? kept.slice(0, lastWord) : kept}…`;
+}
+
+/** The text that takes the place of a warning. */
+export function withdrawnText(translate: Translate): string {
+  return translate('The warning is withdrawn: this session goes on.');
+}

@@ -1,0 +1,112 @@
+import { Notification } from '@jupyterlab/apputils';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { CommandRegistry } from '@lumino/commands';
+
+import { ISession, IWarning, nextStep, warningText, withdrawnText } from './notices';
+
+const SAVE_ALL = 'docmanager:save-all';
+
+/** Shows the session's notice as one notification, with its time running. */
+export class SessionWarning {
+  constructor(
+    private readonly _commands: CommandRegistry,
+    private readonly _trans: TranslationBundle
+  ) {}
+
+  /** Follow what the service says now. */
+  follow(session: ISession): void {
+    const step = nextStep(this._shown, session, Date.now());
+    switch (step.kind) {
+      case 'show':
+        this._clear();
+        this._show(step.warning);
+        break;
+      case 'withdraw':
+        this._clear();
+        Notification.info(withdrawnText(this._translate), { autoClose: 15000 });
+        break;
+      case 'clear':
+        this._clear();
+        break;
+    }
+  }
+
+  private _show(warning: IWarning): void {
+    this._shown = warning;
+    this._saved = false;
+    this._seen = false;
+    this._text = this._textNow(warning);
+    this._id = Notification.warning(this._text, {
+      autoClose: false,
+      actions: this._actions(warning)
+    });
+    this._timer = window.setInterval(() => this._tick(), 1000);
+  }
+
+  private _clear(): void {
+    window.clearInterval(this._timer);
+    Notification.dismiss(this._id);
+    this._shown = null;
+    this._id = '';
+  }
+
+  /** Set the time that is left. A notification that the user has closed stays closed. */
+  private _tick(): void {
+    const text = this._shown && this._textNow(this._shown);
+    if (!text || text === this._text) {
+      return;
+    }
+    this._text = text;
+    const isOpen = document.getElementById(this._id) !== null;
+    this._seen ||= isOpen;
+    const autoClose = this._seen && !isOpen ? 0 : false;
+    Notification.update({ id: this._id, message: text, autoClose });
+  }
+
+  private _textNow(warning: IWarning): string {
+    return warningText(warning, Date.now(), this._saved, this._translate, ms =>
+      new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+    );
+  }
+
+  private _actions(warning: IWarning): Notification.IAction[] {
+    const open: Notification.IAction = {
+      label: this._trans.__('About this session'),
+      caption: warning.cause,
+      callback: event => {
+        event.preventDefault(); // it would close the notification
+        window.open(warning.page, '_blank', 'noopener');
+      }
+    };
+    const save: Notification.IAction = {
+      label: this._trans.__('Save all'),
+      caption: this._trans.__('Save all open documents'),
+      displayType: 'accent',
+      callback: event => {
+        event.preventDefault();
+        void this._saveAll();
+      }
+    };
+    return this._commands.hasCommand(SAVE_ALL) ? [open, save] : [open];
+  }
+
+  private async _saveAll(): Promise<void> {
+    try {
+      await this._commands.execute(SAVE_ALL);
+    } catch (error) {
+      console.error('Not all documents are saved:', error); // JupyterLab has told the user
+      return;
+    }
+    this._saved = true;
+    this._tick();
+  }
+
+  private readonly _translate = (text: string, ...values: any[]): string =>
+    this._trans.__(text, ...values);
+  private _shown: IWarning | null = null;
+  private _saved = false;
+  private _seen = false;
+  private _text = '';
+  private _id = '';
+  private _timer = 0;
+}
