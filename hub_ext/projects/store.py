@@ -299,11 +299,13 @@ def _check_empty(db: Session, name: str, rows: Mapping[str, ProjectRow]) -> None
     query = select(func.count()).where(SessionRow.project == name, SessionRow.status.in_(LIVE))
     live = db.scalar(query) or 0
     if live:
+        sessions = "session" if live == 1 else "sessions"
         raise Conflict(
-            f"Project {name} has {live} live sessions; stop them, or let them end, first."
+            f"Project {name} has {live} live {sessions}; stop them, or let them end, first."
         )
     if children:
+        projects = "project" if len(children) == 1 else "projects"
         raise Conflict(
-            f"Project {name} has {len(children)} projects below it ({', '.join(children[:5])});"
+            f"Project {name} has {len(children)} {projects} below it ({', '.join(children[:5])});"
             " archive or move them first."
         )
