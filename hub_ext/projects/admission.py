@@ -98,7 +98,7 @@ def admit(db: Session, site: Site, ask: Ask) -> Admission:
         )
     _check_limits(site, above, ask.demand)
     if not ask.preemptible:
-        _check_quotas(site, above, ask.demand)
+        check_quotas(site, above, ask.demand)
     limits = limits_of(row, db.get(MemberRow, (row.name, ask.user)))
     _check_member(db, site, row.name, limits, ask)
     check_priority(row.name, role, limits, ask.priority)
@@ -236,8 +236,11 @@ def _check_limits(site: Site, above: Sequence[ProjectRow], demand: Demand) -> No
             )
 
 
-def _check_quotas(site: Site, above: Sequence[ProjectRow], demand: Demand) -> None:
-    """A session that may not be reclaimed lives within the quota of every level."""
+def check_quotas(site: Site, above: Sequence[ProjectRow], demand: Demand) -> None:
+    """A session that may not be reclaimed lives within the quota of every level.
+
+    ``above``: its project and those above it. Raises OverLimit.
+    """
     for row in above:
         quota = greatest_quota(row)
         if (key := _beyond(demand, quota)) is not None:

@@ -20,6 +20,7 @@ from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
 from hub_ext.errors import Conflict, NotFound
 from hub_ext.hub_client import HubRefused, HubUnavailable
 from hub_ext.projects.limits import limits_of
+from hub_ext.projects.usage import line
 from hub_ext.sessions.endings import Ending, ending_of, stops_at
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.notices import EVICTIONS, Notice, warn, withdraw
@@ -138,7 +139,7 @@ class Culler:
                 continue
             ending = ending_of(
                 row,
-                _lineage(projects, row.project),
+                line(projects, row.project),
                 idle_s=idle.get((row.project, row.user)),
                 active_at=self._activity.get((row.user, row.server_name)),
                 now=now,
@@ -190,13 +191,4 @@ def _idle_limits(
         idle_s = limits_of(project, members.get(key)).idle_s if project is not None else None
         if idle_s:
             found[key] = idle_s
-    return found
-
-
-def _lineage(projects: dict[str, ProjectRow], name: str | None) -> list[ProjectRow]:
-    """A project and those above it."""
-    found: list[ProjectRow] = []
-    while name is not None and name in projects:
-        found.append(projects[name])
-        name = projects[name].parent
     return found

@@ -9,10 +9,13 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
 from hub_ext.errors import BadValue, Conflict, OverLimit
-from hub_ext.projects.admission import check_priority
+from hub_ext.projects.admission import check_priority, check_quotas
 from hub_ext.projects.limits import MemberLimits, limits_of
 from hub_ext.projects.membership import roles_of
 from hub_ext.projects.permissions import Action, may
+from hub_ext.projects.shares import read_projects
+from hub_ext.projects.usage import line
+from hub_ext.scheduling.model import Demand
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.launch import MAX_PRIORITY, bad_value
 from hub_ext.sessions.status import GRANTED, LIVE, Status
@@ -92,19 +95,23 @@ def _check(
             )
         check_priority(row.project, role, limits, values["priority"])
     if "preemptible" in values:
-        _check_preemptible(row, values["preemptible"])
+        _check_preemptible(db, site, row, values["preemptible"])
     if "lifetime_s" in values:
         _check_lifetime(row, values["lifetime_s"], limits)
 
 
-def _check_preemptible(row: SessionRow, preemptible: bool) -> None:
+def _check_preemptible(db: Session, site: Site, row: SessionRow, preemptible: bool) -> None:
     """Others may rely on what runs over quota; while it waits, nothing has been given yet."""
-    if not preemptible and row.preemptible and row.status != Status.PENDING:
+    if preemptible or not row.preemptible:
+        return
+    if row.status != Status.PENDING:
         raise Conflict(
             f"The session is {row.status} as one that may be reclaimed, and stays so."
             " Stop it and launch it anew without that.",
             field="preemptible",
         )
+    demand = Demand(row.gpu_milli, row.cpu_milli, row.memory_mib)
+    check_quotas(site, line(read_projects(db), row.project), demand)
 
 
 def _check_lifetime(row: SessionRow, lifetime_s: int | None, limits: MemberLimits) -> None:

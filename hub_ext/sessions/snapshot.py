@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
-from hub_ext.nodes.groups import closed_groups
+from hub_ext.nodes.groups import closed_groups, why_unavailable
 from hub_ext.projects.held import held_reasons
 from hub_ext.projects.shares import allowed, read_projects, scheduler_projects
 from hub_ext.projects.usage import UsageHistory
@@ -123,7 +123,7 @@ def _nodes(db: Session, view: SnapshotView, now: float) -> tuple[model.Node, ...
 
 
 def _node(row: NodeRow, images: frozenset[str] | None, closed: Mapping[str, str]) -> model.Node:
-    problem = "it is drained" if row.drained else row.problem or closed.get(row.resource_group, "")
+    problem = why_unavailable(row, closed)
     return model.Node(
         name=row.name,
         devices=tuple(_device(device) for device in row.devices),

@@ -117,7 +117,8 @@ def stopped_for_others(steps: list[dict[str, Any]]) -> list[str]:
 
 def no_rule_is_broken(lab: Lab) -> None:
     """What ``apportion doctor`` says of the bookings."""
-    for finding in bookings(Deployment(lab.data, None, {})):
+    database = f"sqlite:///{lab.data / 'apportion.sqlite'}"
+    for finding in bookings(Deployment(lab.data, None, {}, database)):
         assert finding.level is Level.OK, finding
 
 
