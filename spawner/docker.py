@@ -16,6 +16,7 @@ from .engine import Engine, EngineError, engine_for
 from .grant import Grant
 from .mixin import ApportionSpawnerMixin
 from .objects import MIB, SESSION_PORT, container_config, container_environment, host_config
+from .own_server import hub_addresses
 
 LOG_LINES = 15
 
@@ -90,7 +91,7 @@ class ApportionDockerSpawner(ApportionSpawnerMixin, DockerSpawner):
         self.mem_limit = grant.memory_mib * MIB
         self.cpu_limit = grant.cpu_milli / 1000
         hub_env = self.get_env()
-        env = container_environment(grant, hub_env, self.ready_url(hub_env))
+        env = container_environment(grant, hub_env, hub_addresses(hub_env, self.server_key))
         config = container_config(grant, env, self._command())
         self.object_id = await self._create(config, host_config(grant))
         self.stopwatch.mark("create")

@@ -6,7 +6,6 @@ hub holds the live spawners and its users' cookies.
 
 from __future__ import annotations
 
-import hmac
 import json
 from typing import Any
 
@@ -15,6 +14,8 @@ from jupyterhub.handlers.base import BaseHandler
 from tornado import web
 
 from .mixin import ApportionSpawnerMixin
+from .notices import SessionHandler
+from .own_server import live_spawner, spawner_of_token
 from .service_client import Ending, RequestRefused, ServiceError, SessionGone
 
 NOT_FOUND = "No access to resources or resources not found"
@@ -34,12 +35,7 @@ class ReadyHandler(BaseHandler):
         """Authorised by the server's token alone."""
 
     async def post(self, user_name: str, server_name: str = "") -> None:
-        spawner = _live_spawner(self.find_user(user_name), server_name or "")
-        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
-        known = spawner.api_token if spawner is not None else ""
-        matches = hmac.compare_digest(token.encode(), known.encode())
-        if spawner is None or not known or scheme.lower() != "token" or not matches:
-            raise web.HTTPError(403)
+        spawner = spawner_of_token(self, user_name, server_name or "")
         spawner.mark_server_ready()
         self.set_status(204)
 
@@ -76,7 +72,7 @@ class QueueHandler(_SpawnerHandler):
 
     async def get(self, user_name: str, server_name: str = "") -> None:
         user = self.require("read:servers", user_name, server_name)
-        spawner = _live_spawner(user, server_name)
+        spawner = live_spawner(user, server_name)
         answer: dict[str, Any] = {
             "pending": spawner.pending if spawner else None,
             "ready": bool(spawner and spawner.ready),
@@ -90,7 +86,7 @@ class QueueHandler(_SpawnerHandler):
 
     async def delete(self, user_name: str, server_name: str = "") -> None:
         user = self.require("delete:servers", user_name, server_name)
-        spawner = _live_spawner(user, server_name)
+        spawner = live_spawner(user, server_name)
         if spawner is not None and spawner.active:
             raise web.HTTPError(409, "The server is active: stop it by the hub's own API.")
         try:
@@ -143,19 +139,12 @@ class DryRunHandler(_SpawnerHandler):
             self.finish(json.dumps(forecast))
 
 
-def _live_spawner(user: Any, server_name: str) -> ApportionSpawnerMixin | None:
-    """The spawner that exists; looking must not make one."""
-    if user is None or server_name not in user.spawners:
-        return None
-    spawner: ApportionSpawnerMixin = user.spawners[server_name]
-    return spawner
-
-
 _SERVER = r"([^/]+)(?:/([^/]*))?"
 
 #: For ``c.JupyterHub.extra_handlers``
 extra_handlers = [
     (rf"/apportion/ready/{_SERVER}", ReadyHandler),
+    (rf"/apportion/session/{_SERVER}", SessionHandler),
     (rf"/apportion/queue/{_SERVER}", QueueHandler),
     (rf"/apportion/dry-run/{_SERVER}", DryRunHandler),
 ]

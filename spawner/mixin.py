@@ -12,7 +12,7 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.spawner import Spawner, SpawnException
-from jupyterhub.utils import maybe_future, url_escape_path, url_path_join
+from jupyterhub.utils import maybe_future, url_path_join
 from sqlalchemy import inspect
 from traitlets import Integer, Unicode, default
 
@@ -262,12 +262,6 @@ class ApportionSpawnerMixin(Spawner):
     def mark_server_ready(self) -> None:
         """The server itself says that it serves (see handlers.ReadyHandler)."""
         self._server_ready.set()
-
-    def ready_url(self, hub_env: dict[str, Any]) -> str:
-        """Where the server reports itself; reachable from the session like the hub's API."""
-        hub = str(hub_env["JUPYTERHUB_API_URL"]).rstrip("/").removesuffix("/api")
-        user, server_name = (url_escape_path(part) for part in self.server_key)
-        return str(url_path_join(hub, "apportion/ready", user, server_name))
 
     def start_polling(self) -> None:
         """Called by the hub once a server runs, be it new or found again after a restart."""

@@ -6,6 +6,7 @@ here formats a template: text that a user chose is passed on as it is, never thr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from docker.types import DeviceRequest, LogConfig
@@ -33,11 +34,16 @@ SUDO_CAPABILITIES = (
 LOG_LIMITS = {"max-size": "10m", "max-file": "2"}
 
 
-def container_environment(grant: Grant, hub_env: dict[str, Any], ready_url: str) -> dict[str, str]:
-    """The container's environment: the grant's, then the hub's, which always wins."""
+def container_environment(
+    grant: Grant, hub_env: dict[str, Any], addresses: Mapping[str, str]
+) -> dict[str, str]:
+    """The container's environment: the grant's, then the hub's, which always wins.
+
+    ``addresses``: variables with the hub's addresses for this server.
+    """
     env = dict(grant.env)
     env.update({key: str(value) for key, value in hub_env.items() if value is not None})
-    env["APPORTION_READY_URL"] = ready_url
+    env.update(addresses)
     env["APPORTION_SESSION_ID"] = grant.session_id
     return env
 

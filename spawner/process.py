@@ -16,6 +16,7 @@ from traitlets import Unicode, default
 
 from .grant import Grant
 from .mixin import ApportionSpawnerMixin
+from .own_server import hub_addresses
 
 #: Where the session's home is mounted in a container; here it is the user's directory itself.
 HOME_TARGET = "/home/work"
@@ -112,7 +113,7 @@ class ApportionProcessSpawner(ApportionSpawnerMixin, SimpleLocalProcessSpawner):
         env = {**self._granted_env, **hub_env}
         if self.placement is not None:
             env["APPORTION_SESSION_ID"] = self.placement.session_id
-            env["APPORTION_READY_URL"] = self.ready_url(hub_env)
+            env.update(hub_addresses(hub_env, self.server_key))
         return env
 
     async def exit_reason(self) -> str | None:

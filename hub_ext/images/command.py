@@ -35,7 +35,8 @@ def run_command(
         try:
             for line in process.stdout:
                 output.append(line)
-                say(line.strip().removeprefix("I: "))
+                if line.strip():
+                    say(line.strip().removeprefix("I: "))
         except BaseException:
             process.terminate()
             raise

@@ -93,7 +93,7 @@ def test_the_hubs_variables_win_over_the_grants() -> None:
     env = container_environment(
         grant(env={"JUPYTERHUB_API_TOKEN": "forged", "APPORTION_FGPU": "0.5"}),
         {"JUPYTERHUB_API_TOKEN": "true", "PORT": 8888, "UNSET": None},
-        "http://hub/hub/apportion/ready/ann/",
+        {"APPORTION_READY_URL": "http://hub/hub/apportion/ready/ann/"},
     )
     assert env == {
         "JUPYTERHUB_API_TOKEN": "true",
@@ -105,5 +105,5 @@ def test_the_hubs_variables_win_over_the_grants() -> None:
 
 
 def test_braces_in_values_are_passed_on_as_they_are() -> None:
-    env = container_environment(grant(env={"A": "{username} {0}"}), {}, "")
+    env = container_environment(grant(env={"A": "{username} {0}"}), {}, {})
     assert container_config(grant(), env)["environment"]["A"] == "{username} {0}"
