@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hub_ext.errors import Forbidden
 from hub_ext.projects import audit
+from hub_ext.projects.limits import LARGEST
 from hub_ext.projects.permissions import Action, may
 from hub_ext.projects.views import audit_json
 from hub_ext.web.projects_api import ProjectApiHandler
@@ -18,7 +19,7 @@ class AuditHandler(ProjectApiHandler):
         ``project``, ``by`` and ``action`` filter; ``after`` is the id to continue below.
         """
         limit = self.whole_number("limit", 50, 1, 500)
-        after = self.whole_number("after", 2**40, 0, 2**40)
+        after = self.whole_number("after", LARGEST, 0, LARGEST)
         wanted = {name: self.get_query_argument(name, "") for name in ("project", "by", "action")}
         readable = None
         if not self.caller.admin:
