@@ -12,6 +12,7 @@ from .engine import EngineError
 from .grant import Grant
 from .queue_wait import SessionEnded
 from .readiness import ServerExited
+from .reporting import GrantTakenBack
 from .service_client import RequestRefused, ServiceDenied, SessionConflict, SessionGone
 
 
@@ -24,6 +25,8 @@ def refusal(error: Exception) -> SpawnException:
     if isinstance(error, SessionEnded):
         reason = f"session-{error.session.status.lower()}"
         return SpawnException(str(error), reason=reason, status_code=409)
+    if isinstance(error, GrantTakenBack):
+        return SpawnException(str(error), reason="reclaimed", status_code=409)
     if isinstance(error, SessionConflict):
         return SpawnException(str(error), reason="conflict", status_code=409)
     if isinstance(error, SessionGone):

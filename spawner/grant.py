@@ -16,6 +16,8 @@ _CONTAINER_NAME = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}$")
 
 GRANTED_STATUSES = frozenset({"SCHEDULED", "PREPARING", "STARTING", "RUNNING"})
 ENDED_STATUSES = frozenset({"TERMINATED", "CANCELLED", "EXPIRED", "ERROR"})
+#: Codes of reasons that say for whom a slice was taken back.
+EVICTION_CODES = frozenset({"reclaim", "preempt"})
 
 
 def _absolute(path: str) -> str:
@@ -43,6 +45,8 @@ class Grant(_Answer):
     """Everything needed to start one session's container; the only source of its settings."""
 
     session_id: str
+    #: which run of the session this is; a reclaimed session gets a new one with its next grant
+    run_id: int | None = None
     node: str
     engine_url: str = ""
     image: str = ""
@@ -93,6 +97,8 @@ class SessionView(_Answer):
     id: str
     status: str
     version: int = 0
+    #: the run that the present grant began; None while it waits
+    run_id: int | None = None
     reason: Reason | None = None
     #: place in the queue, counted from 1
     position: int | None = None
@@ -107,14 +113,23 @@ class SessionView(_Answer):
         return self.grant is not None and self.status in GRANTED_STATUSES
 
     @property
-    def ended(self) -> bool:
-        return self.status in ENDED_STATUSES
+    def over(self) -> bool:
+        """It has ended or is being ended. PREEMPTED is neither: it goes back to the queue."""
+        return self.status in ENDED_STATUSES or self.status == "TERMINATING"
+
+    @property
+    def setback(self) -> str:
+        """The sentence of a reclaim, for a session that has just lost its slice; else ""."""
+        reason = self.reason or Reason()
+        evicted = self.status == "PREEMPTED" or reason.code in EVICTION_CODES
+        return reason.message if evicted and not self.granted else ""
 
 
 class Placement(_Answer):
     """What a restarted hub must know to find a session's server again."""
 
     session_id: str
+    run_id: int | None = None
     node: str = ""
     engine_url: str = ""
     container_name: str = ""

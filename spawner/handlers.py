@@ -16,7 +16,7 @@ from tornado import web
 from .mixin import ApportionSpawnerMixin
 from .notices import SessionHandler
 from .own_server import live_spawner, spawner_of_token
-from .service_client import Ending, RequestRefused, ServiceError, SessionGone
+from .service_client import Account, Ending, RequestRefused, ServiceError, SessionGone
 
 NOT_FOUND = "No access to resources or resources not found"
 SERVICE_AWAY = "The queue service is restarting; your place is kept."
@@ -130,7 +130,7 @@ class DryRunHandler(_SpawnerHandler):
         if not isinstance(options, dict):
             raise web.HTTPError(400, "The body must be a JSON object.")
         try:
-            forecast = await self.spawner_of(user).service.dry_run(user.name, options)
+            forecast = await self.spawner_of(user).service.dry_run(Account.of(user), options)
         except RequestRefused as e:
             self.refuse(e)
         except ServiceError as e:

@@ -8,7 +8,7 @@ from typing import Any
 from jupyterhub.spawner import SpawnException
 
 from .failures import refusal
-from .service_client import RequestRefused, ServiceError
+from .service_client import Account, RequestRefused, ServiceError
 
 FORM_UNAVAILABLE = (
     '<div class="alert alert-warning" role="alert">The queue service is restarting. '
@@ -27,7 +27,7 @@ MAX_OPTIONS_BYTES = 64 * 1024
 async def fetch_launch_form(spawner: Any) -> str:
     """The form's fields for this user and server; a note to reload while the service is away."""
     try:
-        return str(await spawner.service.launch_form(spawner.user.name, spawner.name))
+        return str(await spawner.service.launch_form(Account.of(spawner.user), spawner.name))
     except ServiceError as e:
         spawner.log.warning("No launch form for %s: %s", spawner._log_name, e)
         return FORM_UNAVAILABLE
@@ -40,7 +40,7 @@ async def launch_options_from_form(
     options = parse_launch_form(form_data)
     if spawner is not None:
         try:
-            await spawner.service.dry_run(spawner.user.name, options)
+            await spawner.service.dry_run(Account.of(spawner.user), options)
         except RequestRefused as e:
             raise refusal(e) from e
         except ServiceError as e:

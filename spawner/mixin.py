@@ -18,7 +18,7 @@ from traitlets import Integer, Unicode, default
 
 from .engine import EngineError
 from .failures import refusal, start_failure
-from .grant import Grant, Placement, SessionView
+from .grant import Grant, Placement
 from .hub_wide import service_client, start_throttle
 from .launch_form import (
     accept_launch_options,
@@ -26,13 +26,14 @@ from .launch_form import (
     launch_options_from_form,
 )
 from .progress import ProgressJournal, stage_event
-from .queue_wait import STILL_ENDING, QueueWait, ServerRequest, SessionEnded
+from .queue_wait import STILL_ENDING, QueueWait, ServerRequest, SessionEnded, join_only
 from .readiness import ServerExited, wait_until_ready
 from .release import HubLifetime, ServerKey, pending_release, release_in_background
-from .reporting import StatusReporter
-from .service_client import Ending, ServiceClient, ServiceError
+from .reporting import GrantTakenBack, StatusReporter
+from .service_client import Account, Ending, ServiceClient, ServiceError
 from .throttle import StartThrottle, default_concurrent_starts
 from .timing import Stopwatch
+from .turn import Turn
 
 #: How long a stop waits for the service to note it; the release itself goes on until it is heard.
 RELEASE_LIMIT_S = 3.0
@@ -100,7 +101,7 @@ class ApportionSpawnerMixin(Spawner):
         self._grant: Grant | None = None
         self._wait: QueueWait | None = None
         self._outcome: tuple[str, str] | None = None
-        self._holds_start_slot = False
+        self._turn = Turn()
         self._server_ready = asyncio.Event()
         self.stopwatch = Stopwatch()
         self._reporter: StatusReporter | None = None
@@ -162,10 +163,9 @@ class ApportionSpawnerMixin(Spawner):
         self._begin()
         try:
             await maybe_future(super().run_pre_spawn_hook())
-            await self._wait_for_slice()
-            self.stopwatch.mark("slice")
-            await self._wait_for_turn()
-            self.stopwatch.mark("turn")
+            wait = await self._queue_up()
+            while not await self._may_start(wait):
+                self._turn.leave()
         except asyncio.CancelledError:
             self._cancelled()
             raise
@@ -181,43 +181,45 @@ class ApportionSpawnerMixin(Spawner):
         self.stopwatch = Stopwatch()
         self.stage = "waiting"
 
-    async def _wait_for_slice(self) -> None:
+    async def _queue_up(self) -> QueueWait:
         earlier = pending_release(self.server_key)
         if earlier is not None:
             self._tell(0, STILL_ENDING, "PENDING")
             await asyncio.wait([earlier])
         user, server_name = self.server_key
         if self._asked_by_service():
-            await self._join_only(user, server_name)
-        request = ServerRequest(user, server_name, self.display_name, self.launch_options)
+            await join_only(self.service, user, server_name)
+        account = Account.of(self.user)
+        request = ServerRequest(account, server_name, self.display_name, self.launch_options)
         self._wait = QueueWait(self.service, request, self.journal.publish)
-        session = await self._wait.granted()
-        self._grant = grant = session.grant
+        return self._wait
+
+    async def _may_start(self, wait: QueueWait) -> bool:
+        """Wait for slice and turn; False when the slice was taken back before it was used."""
+        self.placement = self._grant = None
+        grant = (await wait.granted()).grant
         assert grant is not None
+        self._grant = grant
         self.placement = Placement(**grant.model_dump(include=set(Placement.model_fields)))
+        self.stopwatch.mark("slice")
+        if not await wait.while_granted(self._turn.take(self.start_throttle, self._tell_turn)):
+            return False
+        self.stopwatch.mark("turn")
+        self._reporter = self._new_reporter()
+        try:
+            await self._reporter.confirm()
+        except GrantTakenBack as e:
+            wait.note(e.session)
+            return False
+        self.stopwatch.mark("confirm")
+        return True
+
+    def _tell_turn(self, others: str) -> None:
+        self._tell(20, f"Slice granted{self._where()}; {others}", "SCHEDULED")
 
     def _asked_by_service(self) -> bool:
         requester = getattr(self.handler, "current_user", None)
         return isinstance(requester, orm.Service) and requester.name == self.service_name
-
-    async def _join_only(self, user: str, server_name: str) -> None:
-        """A start that the service asks for joins the session it is for, or is refused.
-
-        Queueing a new one would raise a ghost when the user has cancelled in between.
-        """
-        session = SessionView.model_validate(await self.service.lookup(user, server_name))
-        if session.ended or session.status == "TERMINATING":
-            raise SessionEnded(session)
-
-    async def _wait_for_turn(self) -> None:
-        def tell(ahead: int) -> None:
-            others = "1 other is" if ahead == 1 else f"{ahead} others are"
-            self._tell(20, f"Slice granted{self._where()}; {others} starting first.", "SCHEDULED")
-
-        assert self._wait is not None
-        async with self._wait.attached():
-            await self.start_throttle.acquire(tell)
-        self._holds_start_slot = True
 
     # Start
 
@@ -230,7 +232,9 @@ class ApportionSpawnerMixin(Spawner):
         except asyncio.CancelledError:
             self._cancelled()
             raise
-        except SessionEnded as e:
+        except (SessionEnded, GrantTakenBack) as e:
+            if isinstance(e, GrantTakenBack) and self._wait is not None:
+                self._wait.tell(e.session)  # the pending page goes on waiting
             raise refusal(e) from e
         except (EngineError, ServerExited, ServiceError, TimeoutError) as e:
             failure = start_failure(e, self._grant, limit_s)
@@ -240,17 +244,17 @@ class ApportionSpawnerMixin(Spawner):
             self._outcome = ("ERROR", f"The start failed: {e}")
             raise
         finally:
-            self._leave_start_slot()
+            self._turn.leave()
 
     async def _start(self) -> tuple[str, int]:
-        grant = self._grant
+        grant, reporter = self._grant, self._reporter
         assert grant is not None
+        assert reporter is not None
         self.stage = "starting"
         self._tell(40, f"Starting{self._where()}.", "STARTING")
         self.save_state()
-        self._reporter = self._new_reporter()
-        self._reporter.announce_start()
-        ip, port = await self.launch_server(grant, self._reporter.announced)
+        reporter.announce_start()
+        ip, port = await self.launch_server(grant, reporter.announced)
         self._tell(70, "Waiting for Jupyter to come up.", "STARTING")
         url = url_path_join(f"http://{ip}:{port}", self.server.base_url, "api")
         await wait_until_ready(self._server_ready, url, self.exit_reason)
@@ -276,8 +280,7 @@ class ApportionSpawnerMixin(Spawner):
 
     def _new_reporter(self) -> StatusReporter:
         assert self.placement is not None
-        session_id = self.placement.session_id
-        return StatusReporter(self.service, session_id, self.report_details, self.log)
+        return StatusReporter(self.service, self.placement, self.report_details, self.log)
 
     # Stop, cancel, release
 
@@ -291,7 +294,7 @@ class ApportionSpawnerMixin(Spawner):
 
     async def run_post_stop_hook(self) -> None:
         """Release the slice, whatever ended the server, and wait a moment until it is noted."""
-        self._leave_start_slot()
+        self._turn.leave()
         gone = True
         try:
             await self.discard_server()
@@ -308,7 +311,7 @@ class ApportionSpawnerMixin(Spawner):
 
     def _cancelled(self) -> None:
         """A cancelled spawn: give everything back in the background, and return at once."""
-        self._leave_start_slot()
+        self._turn.leave()
         if _hub_lifetime.ending:
             return  # the hub stops; the session keeps its place
         if self.stage == "waiting":
@@ -328,7 +331,9 @@ class ApportionSpawnerMixin(Spawner):
         """
         wait, placement, service = self._wait, self.placement, self.service
         outcome, message = self._outcome or self._default_outcome()
-        ending = Ending(outcome, message, server_gone)
+        used = placement is not None and self.stage != "waiting"
+        run_id = placement.run_id if placement is not None and used else None
+        ending = Ending(outcome, message, server_gone, run_id)
         self._wait = None
         if wait is not None:
             return release_in_background(self.server_key, lambda: wait.give_up(ending), self.log)
@@ -343,11 +348,6 @@ class ApportionSpawnerMixin(Spawner):
         if self.stage == "running":
             return ("TERMINATED", "")
         return ("CANCELLED", "Cancelled before it ran.")
-
-    def _leave_start_slot(self) -> None:
-        if self._holds_start_slot:
-            self._holds_start_slot = False
-            self.start_throttle.release()
 
     # State and progress
 

@@ -69,17 +69,23 @@ class ProgressJournal:
         self._changed = asyncio.Event()
 
 
-def queue_event(session: SessionView) -> dict[str, Any]:
-    """The event of a session that waits in the queue."""
+def queue_event(session: SessionView, setback: str = "") -> dict[str, Any]:
+    """The event of a session that waits in the queue.
+
+    setback: why it has lost a slice that it already had.
+    """
     reason = session.reason
+    back = f"{setback.rstrip('.')}; back in the queue" if setback else ""
+    why = reason.message if reason and reason.message != setback else ""
     return {
         "progress": 5,
-        "message": _queue_sentence(session),
+        "message": _queue_sentence(session, back, why),
         "queue": {
             "session_id": session.id,
             "status": session.status,
             "position": session.position,
-            "reason": reason.message if reason else "",
+            "setback": f"{back}." if back else "",
+            "reason": why,
             "help": (reason.help or "") if reason else "",
             "estimate_s": rounded_estimate(session.estimate_s),
         },
@@ -115,11 +121,13 @@ def human_estimate(seconds: float | None) -> str:
     return "about an hour" if hours == 1 else f"about {hours:g} hours"
 
 
-def _queue_sentence(session: SessionView) -> str:
+def _queue_sentence(session: SessionView, back: str, why: str) -> str:
     if session.position is None:
-        place = "Waiting in the queue"
+        place = "" if back else "Waiting in the queue"
     else:
-        place = f"Number {session.position} in the queue"
-    estimate = "" if session.estimate_s is None else f", {human_estimate(session.estimate_s)}"
-    why = f": {session.reason.message}" if session.reason and session.reason.message else "."
-    return f"{place}{estimate}{why}"
+        place = f"number {session.position}" if back else f"Number {session.position} in the queue"
+    estimate = "" if session.estimate_s is None else human_estimate(session.estimate_s)
+    here = ", ".join(filter(None, (place, estimate)))
+    parts = [part for part in (back, here, why) if part]
+    sentence = ": ".join(parts)
+    return sentence if sentence.endswith(".") else f"{sentence}."

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .grant import SessionView
 from .progress import queue_event, stage_event
 from .service_client import (
     LONGEST_WAIT_S,
+    Account,
     Ending,
     RequestRefused,
     ServiceClient,
@@ -26,6 +26,7 @@ from .service_client import (
 SERVICE_RESTARTING = "The queue service is restarting; your place is kept."
 SERVICE_STARTING = "The queue service does not answer yet; trying again."
 STILL_ENDING = "Your previous session is still being stopped."
+TAKEN_BACK = "Its slice was taken back before it ran."
 
 FIRST_RETRY_S = 0.2
 LONGEST_RETRY_S = 5.0
@@ -45,10 +46,21 @@ class SessionEnded(Exception):
 class ServerRequest:
     """Whose server is to start, and with which launch options."""
 
-    user: str
+    account: Account
     server_name: str
     display_name: str
     options: Mapping[str, Any]
+
+
+async def join_only(client: ServiceClient, user: str, server_name: str) -> None:
+    """A start that the service asks for joins the session it is for, or is refused.
+
+    Queueing a new one would raise a ghost when the user has cancelled in between. Raises
+    SessionGone or SessionEnded.
+    """
+    session = SessionView.model_validate(await client.lookup(user, server_name))
+    if session.over:
+        raise SessionEnded(session)
 
 
 _NOTHING_STORED = (RequestRefused, SessionConflict, ServiceDenied)
@@ -59,7 +71,7 @@ class QueueWait:
     """The wait of one spawn for its grant.
 
     ``session_id`` is known as soon as the service has stored the request, so that a cancel can
-    name what it gives up.
+    name what it gives up; likewise the run, so that it gives up no later one.
     """
 
     def __init__(self, client: ServiceClient, request: ServerRequest, publish: Publish) -> None:
@@ -68,54 +80,87 @@ class QueueWait:
         self._publish = publish
         self._delays = _Backoff()
         self.session_id = ""
+        self._last: SessionView | None = None
+        self._setback = ""
         self._asking: asyncio.Future[SessionView] | None = None
 
     async def granted(self) -> SessionView:
         """The session with its grant, however long that takes.
 
-        Raises RequestRefused, ServiceDenied, ServiceError or SessionEnded.
+        Called again after the grant was taken back, it goes on waiting. Raises RequestRefused,
+        ServiceDenied, ServiceError or SessionEnded.
         """
-        session = await self._ask()
+        session = self._last or await self._ask()
         while not session.granted:
-            if session.ended:
+            if session.over:
                 raise SessionEnded(session)
-            if session.status == "TERMINATING":
-                raise SessionEnded(session)
-            self._publish(queue_event(session))
+            self._publish(queue_event(session, self._setback))
             session = await self._next(session)
         return session
 
-    @contextlib.asynccontextmanager
-    async def attached(self) -> AsyncIterator[None]:
-        """Keep a wait open, by which the service knows that a spawner has the session in hand."""
-        staying = asyncio.ensure_future(self._stay())
-        try:
-            yield
-        finally:
-            staying.cancel()
+    def note(self, session: SessionView) -> None:
+        """Remember where it stands, and why it has lost a slice that it had."""
+        lost = self._last is not None and self._last.granted and not session.granted
+        self._setback = session.setback or (TAKEN_BACK if lost else self._setback)
+        self.session_id, self._last = session.id, session
 
-    async def _stay(self) -> None:
-        since = 0
+    def tell(self, session: SessionView) -> None:
+        """Note it, and publish that it waits."""
+        self.note(session)
+        self._publish(queue_event(session, self._setback))
+
+    async def while_granted(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do ``work`` with a wait open, by which the service knows who has the session in hand.
+
+        False when the grant was taken back or the session ended first; ``work`` is then cancelled.
+        """
+        tasks = [asyncio.ensure_future(work)]
+        try:
+            await asyncio.wait(tasks, timeout=0)
+            if not tasks[0].done():  # most need not wait for a turn, nor for the service to say so
+                tasks.append(asyncio.ensure_future(self._until_lost()))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                tasks[0].result()
+            return tasks[0].done()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _until_lost(self) -> None:
+        granted = self._last
+        assert granted is not None
+        since = granted.version
         while True:
             try:
                 session = await self._client.wait(self.session_id, since, LONGEST_WAIT_S)
-                if session.ended or session.status == "TERMINATING":
-                    return  # answered at once from now on: the turn will find it out
-                since = session.version
             except ServiceUnavailable:
                 await asyncio.sleep(LONGEST_RETRY_S)
+                continue
             except ServiceError:
+                self._last = None  # asking again tells what has become of it
                 return
+            if not session.granted or session.run_id != granted.run_id:
+                self.note(session)
+                return
+            since = session.version
 
     async def give_up(self, ending: Ending) -> None:
-        """End what was asked for, also when the answer had not arrived yet."""
+        """End what was asked for, also when the answer had not arrived yet.
+
+        Who has used no run gives up the one that was seen last, or the place in the queue.
+        """
         if self._asking is None:
             return
         await asyncio.wait([self._asking])
+        user, server_name = self._request.account.name, self._request.server_name
         if self.session_id:
+            if ending.run_id is None and self._last is not None:
+                ending = replace(ending, run_id=self._last.run_id)
             await self._client.end(self.session_id, ending)
         elif not isinstance(self._asking.exception(), _NOTHING_STORED):
-            await self._client.end_by_server(self._request.user, self._request.server_name, ending)
+            await self._client.end_by_server(user, server_name, ending)
 
     async def _ask(self) -> SessionView:
         return await self._patiently(self._ask_once)
@@ -124,16 +169,16 @@ class QueueWait:
         request = self._request
         self._asking = asyncio.ensure_future(
             self._client.request_session(
-                request.user, request.server_name, request.display_name, request.options
+                request.account, request.server_name, request.display_name, request.options
             )
         )
-        self._asking.add_done_callback(self._note_id)
+        self._asking.add_done_callback(self._note_answer)
         # shielded: a cancel must not lose the id of a session that the service has just stored
         return await asyncio.shield(self._asking)
 
-    def _note_id(self, asked: asyncio.Future[SessionView]) -> None:
+    def _note_answer(self, asked: asyncio.Future[SessionView]) -> None:
         if not asked.cancelled() and asked.exception() is None:
-            self.session_id = asked.result().id
+            self.note(asked.result())
 
     async def _next(self, session: SessionView) -> SessionView:
         try:
@@ -143,6 +188,7 @@ class QueueWait:
         except SessionGone:
             return await self._ask()
         self._delays.reset()
+        self.note(answer)
         return answer
 
     async def _patiently(self, call: Callable[[], Awaitable[SessionView]]) -> SessionView:

@@ -44,13 +44,14 @@ class SessionGone(ServiceError):
 
 
 class SessionConflict(ServiceError):
-    """The session's status does not allow this any more (cancelled, ending)."""
+    """The session's status does not allow this any more (cancelled, ending, another run)."""
 
 
 class RequestRefused(ServiceError):
     """The user's request is not acceptable; ``message`` is written for the user.
 
-    ``status_code`` is 400 (bad value), 403, 422 (over a limit) or 429.
+    ``status_code`` is 400 (bad value), 403, 409 (a field that another request stands in the way
+    of), 422 (over a limit) or 429.
     """
 
     def __init__(self, status_code: int, code: str, message: str, field: str | None = None) -> None:
@@ -66,11 +67,33 @@ class Ending:
     """How a session ended: TERMINATED, CANCELLED or ERROR, and why.
 
     ``server_gone``: nothing of its server is left, the service need not look.
+    ``run_id``: the run that ended. The service ignores it for a session that has been reclaimed
+    since and waits or runs again, so that a late report ends nothing but its own run.
     """
 
     outcome: str
     message: str = ""
     server_gone: bool = False
+    run_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user as the hub knows them now; groups and the admin's right decide about projects."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    admin: bool = False
+
+    @classmethod
+    def of(cls, user: Any) -> Account:
+        """From the hub's own object."""
+        groups = tuple(sorted(group.name for group in user.groups))
+        return cls(user.name, groups, bool(user.admin))
+
+    def fields(self) -> dict[str, Any]:
+        """As the service's requests carry it."""
+        return {"user": self.name, "groups": list(self.groups), "admin": self.admin}
 
 
 class ServiceClient:
@@ -86,11 +109,11 @@ class ServiceClient:
         self._http.close()
 
     async def request_session(
-        self, user: str, server_name: str, display_name: str, options: Mapping[str, Any]
+        self, account: Account, server_name: str, display_name: str, options: Mapping[str, Any]
     ) -> SessionView:
         """Find the live session of (user, server name), or queue a new one."""
         body = {
-            "user": user,
+            **account.fields(),
             "server_name": server_name,
             "display_name": display_name,
             "options": dict(options),
@@ -108,40 +131,41 @@ class ServiceClient:
         session_id: str,
         to: str,
         *,
+        run_id: int | None = None,
         container_id: str | None = None,
-        url: str | None = None,
-        message: str | None = None,
     ) -> SessionView:
-        """Move the session on; SessionConflict if it may not go there any more."""
-        body = {"to": to, "container_id": container_id, "url": url, "message": message}
-        known = {key: value for key, value in body.items() if value is not None}
+        """Move the session on; SessionConflict if it, or this run of it, may not go there."""
+        body = _known({"to": to, "run_id": run_id, "container_id": container_id})
         return _session(
-            await self._post(f"/spawner/sessions/{quote(session_id, safe='')}/status", known)
+            await self._post(f"/spawner/sessions/{quote(session_id, safe='')}/status", body)
         )
 
     async def end(self, session_id: str, ending: Ending) -> None:
         """Close the session and free its slice. Repeating it changes nothing."""
-        await self._post(f"/spawner/sessions/{quote(session_id, safe='')}/ended", asdict(ending))
+        path = f"/spawner/sessions/{quote(session_id, safe='')}/ended"
+        await self._post(path, _known(asdict(ending)))
 
     async def end_by_server(self, user: str, server_name: str, ending: Ending) -> None:
         """Like ``end`` when the request may have been stored but its id never arrived."""
         body = {"user": user, "server_name": server_name, **asdict(ending)}
-        await self._post("/spawner/ended", body)
+        await self._post("/spawner/ended", _known(body))
 
     async def lookup(self, user: str, server_name: str) -> dict[str, Any]:
         """The live session of a server as the service words it; SessionGone if there is none."""
         query = urlencode({"user": user, "server_name": server_name})
         return await self._call("GET", f"/spawner/lookup?{query}")
 
-    async def launch_form(self, user: str, server_name: str) -> str:
+    async def launch_form(self, account: Account, server_name: str) -> str:
         """The HTML of the launch form's fields."""
-        query = urlencode({"user": user, "server_name": server_name})
+        fields = {**account.fields(), "server_name": server_name, "admin": int(account.admin)}
+        query = urlencode(fields, doseq=True)
         answer = await self._call("GET", f"/spawner/launch-form?{query}")
         return str(answer["html"])
 
-    async def dry_run(self, user: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    async def dry_run(self, account: Account, options: Mapping[str, Any]) -> dict[str, Any]:
         """When and where these options would start; RequestRefused as for a real request."""
-        return await self._post("/spawner/dry-run", {"user": user, "options": dict(options)})
+        body = {**account.fields(), "options": dict(options)}
+        return await self._post("/spawner/dry-run", body)
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._call("POST", path, body=json.dumps(body))
@@ -168,6 +192,10 @@ class ServiceClient:
         return _answer(response)
 
 
+def _known(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if value is not None}
+
+
 def _session(answer: dict[str, Any]) -> SessionView:
     try:
         return SessionView.model_validate(answer)
@@ -185,7 +213,7 @@ def _answer(response: HTTPResponse) -> dict[str, Any]:
     if status == 404:
         raise SessionGone("the queue service knows no such session")
     error = _error_of(response)
-    if status == 409:
+    if status == 409 and "field" not in error:
         raise SessionConflict(error["message"])
     if 400 <= status < 500:
         raise RequestRefused(status, error["code"], error["message"], error.get("field"))

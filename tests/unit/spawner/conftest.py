@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from imaginary_spawner import ImaginarySpawner
 from queue_service import TOKEN, QueueService
+from server_driver import Server
 
 from spawner.service_client import ServiceClient
 
@@ -32,7 +33,7 @@ async def client(queue: QueueService) -> AsyncIterator[ServiceClient]:
 def make_spawner(queue: QueueService) -> Callable[..., ImaginarySpawner]:
     def make(user: str = "ann", server_name: str = "", **kwargs: Any) -> ImaginarySpawner:
         spawner = ImaginarySpawner(
-            user=SimpleNamespace(name=user),
+            user=SimpleNamespace(name=user, groups=[], admin=False),
             hub=SimpleNamespace(api_url="http://hub:8081/hub/api"),
             orm_spawner=None,
             service_url=queue.url,
@@ -48,3 +49,17 @@ def make_spawner(queue: QueueService) -> Callable[..., ImaginarySpawner]:
         return spawner
 
     return make
+
+
+@pytest.fixture
+def make_server(
+    make_spawner: Callable[..., ImaginarySpawner], queue: QueueService
+) -> Callable[..., Server]:
+    """Servers, driven as the hub does."""
+    return lambda user="ann", **kwargs: Server(make_spawner(user, **kwargs), queue)
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
+    """Ann's default server."""
+    return make_server()

@@ -48,6 +48,10 @@ class ImaginarySpawner(ApportionSpawnerMixin):
         self.saved.append(self.get_state())
 
 
+#: The fixture ``make_spawner``.
+Make = Callable[..., ImaginarySpawner]
+
+
 async def eventually(condition: Callable[[], Any], limit_s: float = 5.0) -> None:
     """Wait until ``condition`` holds; fail after ``limit_s``."""
     async with asyncio.timeout(limit_s):

@@ -12,8 +12,10 @@ from tornado.web import Application, RequestHandler
 
 API = "/services/apportion/api/v1"
 TOKEN = "spawner-token"
+RECLAIMED = "Reclaimed for project ml101."
 
-BOOKED = ("SCHEDULED", "PREPARING", "STARTING", "RUNNING")
+GRANTED = ("SCHEDULED", "PREPARING", "STARTING", "RUNNING")
+LIVE = ("PENDING", *GRANTED, "PREEMPTED")
 
 
 class QueueService:
@@ -27,7 +29,12 @@ class QueueService:
         self.refuse_next: tuple[int, dict[str, Any]] | None = None
         #: set to hold back the answer to a request that is already stored
         self.hold_answers: asyncio.Event | None = None
+        #: the next status report comes just after the session was evicted
+        self.take_back_at_report = False
+        #: the next report of an end is noted, but its answer gets lost
+        self.lose_next_answer_to_ended = False
         self._changed = asyncio.Event()
+        self._runs = 0
         self._port = _free_port()
         self._server: HTTPServer | None = None
 
@@ -60,7 +67,7 @@ class QueueService:
     def live(self, user: str, server_name: str) -> dict[str, Any] | None:
         for session in self.sessions.values():
             key = (session["user"], session["server_name"])
-            if key == (user, server_name) and session["status"] in ("PENDING", *BOOKED):
+            if key == (user, server_name) and session["status"] in LIVE:
                 return session
         return None
 
@@ -73,6 +80,7 @@ class QueueService:
             "options": options,
             "status": "PENDING",
             "version": 1,
+            "run_id": None,
             "reason": {"code": "no-slice", "message": "No slice is free.", "help": "Wait."},
             "position": 1,
             "estimate_s": 700,
@@ -84,9 +92,26 @@ class QueueService:
     def schedule(self) -> None:
         """Grant in order while there is room."""
         for session in self.sessions.values():
-            booked = sum(other["status"] in BOOKED for other in self.sessions.values())
+            booked = sum(other["run_id"] is not None for other in self.sessions.values())
             if session["status"] == "PENDING" and booked < self.capacity:
-                self.change(session, status="SCHEDULED", position=None)
+                self._runs += 1
+                self.change(session, status="SCHEDULED", position=None, run_id=self._runs)
+
+    def evict(self, session: dict[str, Any]) -> None:
+        """It is being stopped for another project; its slice is held until it has ended."""
+        self.capacity = 0
+        reason = {"code": "reclaim", "message": RECLAIMED, "help": ""}
+        self.change(session, status="PREEMPTED", reason=reason, estimate_s=None)
+
+    def requeue(self, session: dict[str, Any]) -> None:
+        """Its slice is free, and it waits again."""
+        self.change(session, status="PENDING", position=1, run_id=None)
+        self.schedule()
+
+    def offer(self, capacity: int = 1) -> None:
+        """Grant what waits."""
+        self.capacity = capacity
+        self.schedule()
 
     def change(self, session: dict[str, Any], **values: Any) -> None:
         session.update(values)
@@ -100,9 +125,10 @@ class QueueService:
 
     def view(self, session: dict[str, Any]) -> dict[str, Any]:
         grant = None
-        if session["status"] in BOOKED:
+        if session["status"] in GRANTED:
             grant = {
                 "session_id": session["id"],
+                "run_id": session["run_id"],
                 "node": "gpu-1",
                 "image": "apportion/base:test",
                 "container_name": f"apportion-test-{session['id'][-12:]}",
@@ -114,8 +140,20 @@ class QueueService:
             }
         return {**session, "grant": grant}
 
+    @property
+    def only(self) -> dict[str, Any]:
+        """The one session that there is."""
+        (session,) = self.sessions.values()
+        return session
+
+    def waits(self) -> list[str]:
+        return [path for path, _ in self.calls if path.endswith("/wait")]
+
     def outcomes(self) -> list[str | None]:
         return [session["outcome"] for session in self.sessions.values()]
+
+    def endings(self) -> list[dict[str, Any]]:
+        return [body for path, body in self.calls if path.endswith("/ended")]
 
     def reported(self) -> list[str]:
         return [body["to"] for path, body in self.calls if path.endswith("/status")]
@@ -177,7 +215,11 @@ class _Status(_Handler):
         session = self.session(session_id)
         if session is None:
             return
-        if session["status"] not in BOOKED:
+        if self.queue.take_back_at_report:
+            self.queue.take_back_at_report = False
+            self.queue.evict(session)
+        stale = self.values.get("run_id", session["run_id"]) != session["run_id"]
+        if stale or session["status"] not in GRANTED:
             self.fail(409, {"code": "conflict", "message": f"It is {session['status']}."})
             return
         self.queue.change(session, status=self.values["to"])
@@ -194,11 +236,18 @@ class _Ended(_Handler):
                 self.fail(404, {"code": "not_found", "message": "There is no such session."})
         if session is None:
             return
-        if session["outcome"] is None:
+        stale = self.values.get("run_id", session["run_id"]) != session["run_id"]
+        if session["status"] == "PREEMPTED" and not stale:
+            self.queue.requeue(session)
+        elif session["outcome"] is None and not stale:
             outcome = self.values["outcome"]
             reason = {"code": "ended", "message": self.values["message"]}
-            self.queue.change(session, status=outcome, outcome=outcome, reason=reason)
+            self.queue.change(session, status=outcome, outcome=outcome, reason=reason, run_id=None)
             self.queue.schedule()
+        if self.queue.lose_next_answer_to_ended:
+            self.queue.lose_next_answer_to_ended = False
+            self.fail(502, {"code": "gateway", "message": "lost"})
+            return
         self.finish(self.queue.view(session))
 
 
@@ -219,6 +268,9 @@ class _DryRun(_Handler):
 
 class _Form(_Handler):
     def get(self) -> None:
+        self.queue.calls[-1][1].update(
+            groups=self.get_query_arguments("groups"), admin=self.get_query_argument("admin")
+        )
         self.finish({"html": f"<p>form of {self.get_query_argument('user')}</p>"})
 
 

@@ -37,7 +37,7 @@ class BareDockerSpawner(ApportionDockerSpawner):
 def spawner(queue: QueueService) -> BareDockerSpawner:
     queue.grant_values = {"network": "apportion-test"}
     spawner = BareDockerSpawner(
-        user=SimpleNamespace(name="ann"),
+        user=SimpleNamespace(name="ann", groups=[], admin=False),
         service_url=queue.url,
         service_token=TOKEN,
         poll_interval=0,
@@ -169,7 +169,9 @@ async def test_a_restarted_hub_finds_the_container_and_its_address(
     spawner: BareDockerSpawner,
 ) -> None:
     await start(spawner)
-    found = BareDockerSpawner(user=SimpleNamespace(name="ann"), poll_interval=0)
+    found = BareDockerSpawner(
+        user=SimpleNamespace(name="ann", groups=[], admin=False), poll_interval=0
+    )
     found.engine = spawner.engine
     found.load_state(spawner.get_state())
 
@@ -182,7 +184,9 @@ async def test_a_container_that_a_killed_hub_never_started_is_not_waited_for(
 ) -> None:
     await start(spawner)
     spawner.engine.containers[NAME]["State"] = {"Status": "created", "Running": False}
-    found = BareDockerSpawner(user=SimpleNamespace(name="ann"), poll_interval=0)
+    found = BareDockerSpawner(
+        user=SimpleNamespace(name="ann", groups=[], admin=False), poll_interval=0
+    )
     found.engine = spawner.engine
     found.load_state(
         {**spawner.get_state(), "apportion": {**spawner.get_state()["apportion"], "running": False}}
@@ -200,7 +204,9 @@ async def test_a_container_found_again_but_not_taken_over_is_left_alone(
     state = spawner.get_state()
     spawner.mark_server_ready()
     await spawner.start()
-    found = BareDockerSpawner(user=SimpleNamespace(name="ann"), poll_interval=0)
+    found = BareDockerSpawner(
+        user=SimpleNamespace(name="ann", groups=[], admin=False), poll_interval=0
+    )
     found.engine = spawner.engine
     found.load_state(state)
     await found.run_post_stop_hook()
@@ -218,6 +224,8 @@ def test_limits_of_the_sites_dockerspawner_are_not_called_at_init(queue: QueueSe
         raise AssertionError("called at init")
 
     config = Config({"DockerSpawner": {"mem_limit": boom, "cpu_limit": boom}})
-    spawner = BareDockerSpawner(user=SimpleNamespace(name="ann"), config=config)
+    spawner = BareDockerSpawner(
+        user=SimpleNamespace(name="ann", groups=[], admin=False), config=config
+    )
 
     assert spawner.mem_limit is None

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from imaginary_spawner import ImaginarySpawner
+from imaginary_spawner import ImaginarySpawner, Make
 from queue_service import QueueService
-from test_spawner_mixin import Make
 from tornado.web import HTTPError
 
 from spawner.handlers import DryRunHandler, QueueHandler, ReadyHandler, extra_handlers
@@ -26,6 +25,8 @@ def user_with(spawner: ImaginarySpawner | None) -> Any:
     spawners = NoMaking({"": spawner} if spawner is not None else {})
     return SimpleNamespace(
         name="ann",
+        groups=[SimpleNamespace(name="course-ml101")],
+        admin=False,
         spawners=spawners,
         spawner=spawner,
         server_url=lambda server_name: f"/user/ann/{server_name}",
@@ -177,7 +178,9 @@ async def test_a_dry_run_speaks_for_the_user_of_the_address(
     await DryRunHandler.post(asked, "ann", "")
 
     assert asked.answer["starts_now"] is True
-    assert queue.calls[-1][1]["user"] == "ann"
+    asked_for = queue.calls[-1][1]
+    assert (asked_for["user"], asked_for["admin"]) == ("ann", False)
+    assert asked_for["groups"] == ["course-ml101"]
 
 
 async def test_a_refused_dry_run_names_the_field(make_spawner: Make, queue: QueueService) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from imaginary_spawner import ImaginarySpawner
+from imaginary_spawner import Make
 from jupyterhub.spawner import SpawnException
 from queue_service import QueueService
 
@@ -16,8 +15,6 @@ from spawner.launch_form import (
     launch_options_from_form,
     parse_launch_form,
 )
-
-Make = Callable[..., ImaginarySpawner]
 
 
 @pytest.mark.parametrize(

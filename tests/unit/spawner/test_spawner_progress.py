@@ -76,10 +76,40 @@ def test_a_queue_event_says_place_time_and_reason() -> None:
         "session_id": "s",
         "status": "PENDING",
         "position": 3,
+        "setback": "",
         "reason": "Needs 2.0 fGPU on one device.",
         "help": "Ask for less.",
         "estimate_s": 720,
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "position", "sentence"),
+    [
+        (
+            "No slice is free.",
+            1,
+            "Reclaimed for project bio; back in the queue: number 1: No slice is free.",
+        ),
+        (
+            "Reclaimed for project bio.",
+            2,
+            "Reclaimed for project bio; back in the queue: number 2.",
+        ),
+        ("Reclaimed for project bio.", None, "Reclaimed for project bio; back in the queue."),
+    ],
+)
+def test_who_has_lost_a_slice_reads_for_whom_and_where_it_stands_now(
+    reason: str, position: int | None, sentence: str
+) -> None:
+    session = SessionView(
+        id="s", status="PENDING", position=position, reason=Reason(message=reason)
+    )
+    event = queue_event(session, "Reclaimed for project bio.")
+
+    assert event["message"] == sentence
+    assert event["queue"]["setback"] == "Reclaimed for project bio; back in the queue."
+    assert event["queue"]["reason"] == ("" if "bio" in reason else reason)
 
 
 def test_a_ticking_estimate_within_the_same_minute_is_no_change() -> None:

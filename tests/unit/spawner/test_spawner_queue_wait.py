@@ -17,9 +17,9 @@ from spawner.queue_wait import (
     ServerRequest,
     SessionEnded,
 )
-from spawner.service_client import Ending, RequestRefused, ServiceClient
+from spawner.service_client import Account, Ending, RequestRefused, ServiceClient
 
-REQUEST = ServerRequest("ann", "lab", "Lab", {"image": "x"})
+REQUEST = ServerRequest(Account("ann"), "lab", "Lab", {"image": "x"})
 
 
 def waiting(client: ServiceClient, said: list[dict[str, Any]]) -> QueueWait:
