@@ -135,6 +135,7 @@ class SessionStore:
         self,
         *,
         user: str | None = None,
+        project: str | None = None,
         statuses: Collection[Status] | None = None,
         limit: int | None = None,
         before: int | None = None,
@@ -143,6 +144,8 @@ class SessionStore:
         query = select(SessionRow).order_by(SessionRow.order.desc())
         if user is not None:
             query = query.where(SessionRow.user == user)
+        if project is not None:
+            query = query.where(SessionRow.project == project)
         if statuses is not None:
             query = query.where(SessionRow.status.in_(statuses))
         if before is not None:

@@ -13,7 +13,7 @@ from tornado import web
 
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import ApportionError, BadValue, NotFound
-from hub_ext.projects.membership import roles_of
+from hub_ext.projects.membership import Role, roles_of
 from hub_ext.projects.permissions import Action, may
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.queue import Queue
@@ -102,11 +102,15 @@ class BaseHandler(HubOAuthenticated, web.RequestHandler):
         row, caller = self.site.store.get(session_id), self.caller
         if row.user == caller.name or caller.admin:
             return row
+        if may(self.roles().get(row.project), Action.ROSTER):
+            return row
+        raise NotFound("There is no such session.")
+
+    def roles(self) -> dict[str, Role]:
+        """What the caller is, by project, in those that are not archived."""
+        caller = self.caller
         with self.site.database.transaction() as db:
-            roles = roles_of(db, self.site.policy, caller.name, caller.groups, caller.admin)
-        if not may(roles.get(row.project), Action.ROSTER):
-            raise NotFound("There is no such session.")
-        return row
+            return roles_of(db, self.site.policy, caller.name, caller.groups, caller.admin)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """A refusal is no accident: no traceback for it."""

@@ -10,6 +10,7 @@ from hub_ext import __version__
 from hub_ext.nodes.administration import NodeChange
 from hub_ext.nodes.groups import GroupChange, NewGroup
 from hub_ext.projects import body
+from hub_ext.sessions.edits import SessionChange
 from hub_ext.sessions.launch import LaunchRequest
 from hub_ext.web.base import ApiHandler
 from hub_ext.web.catalogue_api import NewFolder
@@ -51,6 +52,7 @@ def document() -> dict[str, Any]:
         _parameter("after", "query", {"type": "integer", "minimum": 0}),
         _parameter("live", "query", {"type": "string", "enum": ["0", "1"]}),
         _parameter("all", "query", {"type": "string", "enum": ["0", "1"]}),
+        _parameter("project", "query", {"type": "string"}),
     ]
     return {
         "openapi": "3.1.0",
@@ -70,6 +72,11 @@ def document() -> dict[str, Any]:
             },
             "/sessions/{id}": {
                 "get": _operation("One session", [session_id]),
+                "patch": _operation(
+                    "Change its priority while it waits, or what becomes of it",
+                    [session_id],
+                    body=_schema(SessionChange, schemas),
+                ),
                 "delete": _operation("Cancel or stop", [session_id], success="202"),
             },
             "/sessions/{id}/history": {"get": _operation("Its transitions", [session_id])},

@@ -8,7 +8,7 @@ from hub_ext.db.models import MemberRow, ProjectRow
 from hub_ext.errors import BadValue, NotFound
 from hub_ext.projects import body
 from hub_ext.projects.member_list import doubts
-from hub_ext.projects.membership import Role, roles_of
+from hub_ext.projects.membership import Role
 from hub_ext.projects.permissions import Action, By, may
 from hub_ext.projects.roster import counts
 from hub_ext.projects.store import Changed
@@ -21,12 +21,6 @@ _MOST = 500
 
 class ProjectApiHandler(ApiHandler):
     """What the caller is in which project; a stranger's 404 is that of a missing project."""
-
-    def roles(self) -> dict[str, Role]:
-        """By project, those that are not archived."""
-        caller = self.caller
-        with self.site.database.transaction() as db:
-            return roles_of(db, self.site.policy, caller.name, caller.groups, caller.admin)
 
     def by(self, project: str) -> By:
         """The caller, as what he is there. Raises NotFound."""

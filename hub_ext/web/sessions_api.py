@@ -11,6 +11,8 @@ from tornado.iostream import StreamClosedError
 
 from hub_ext.errors import BadValue
 from hub_ext.nodes import inventory
+from hub_ext.projects.limits import LARGEST
+from hub_ext.projects.permissions import Action, may
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.edits import apply_change, read_session_change
 from hub_ext.sessions.launch import read_launch_request
@@ -26,13 +28,21 @@ class SessionsHandler(ApiHandler):
     """The queue's front door."""
 
     def get(self) -> None:
-        """Sessions, newest first. ``all=1``: of everybody (admin). ``live=1``: not the ended."""
+        """Sessions, newest first.
+
+        ``all=1``: of everybody (admin). ``project``: of all in it (its instructors).
+        ``live=1``: not the ended.
+        """
         limit = self.whole_number("limit", 50, 1, 500)
-        after = self.whole_number("after", 2**40, 0, 2**40)
+        after = self.whole_number("after", LARGEST, 0, LARGEST)
         everybody = self.get_query_argument("all", "") == "1" and self.caller.admin
         live = self.get_query_argument("live", "") == "1"
+        project = self.get_query_argument("project", "") or None
+        if project is not None and may(self.roles().get(project), Action.ROSTER):
+            everybody = True
         rows = self.site.store.find(
             user=None if everybody else self.caller.name,
+            project=project,
             statuses=LIVE if live else None,
             limit=limit + 1,
             before=after,

@@ -16,6 +16,8 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
+from hub_ext.sessions.launcher import Launcher
+from hub_ext.sessions.submission import Submissions
 from hub_ext.site import Site
 from hub_ext.web.application import make_application
 
@@ -101,7 +103,13 @@ async def serving(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         monkeypatch.setenv(name, value)
     HubOAuth.clear_instance()
     queue = CountingQueue()
-    parts: Any = SimpleNamespace(site=site, queue=queue, spawner_token="spawner-token")
+    parts: Any = SimpleNamespace(
+        site=site,
+        queue=queue,
+        submissions=Submissions(site),
+        launcher=Launcher(site),
+        spawner_token="spawner-token",
+    )
     servers = [
         HTTPServer(web.Application([("/hub/api/user", UserHandler)])),
         HTTPServer(make_application(parts)),
