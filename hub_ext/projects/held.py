@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import String, cast, func, select
@@ -82,21 +82,18 @@ def _over_member_limit(
     db: Session, projects: Rows, rows: Sequence[SessionRow]
 ) -> dict[str, Reason]:
     """Beyond what each member may run at once in a project."""
-    most = _most_sessions(db, projects, rows)
-    if not most:
-        return {}
-    running = _running(db)
-    ahead: dict[_Membership, int] = {}
+    lines: dict[_Membership, list[tuple[int, int, str]]] = {}
+    for row in rows:
+        place = (-row.priority, row.order, row.id)
+        lines.setdefault((row.project, row.user), []).append(place)
+    most = _most_sessions(db, projects, lines)
+    running = _running(db) if most else {}
     found = {}
-    for row in sorted(rows, key=lambda row: (-row.priority, row.order)):
-        pair = (row.project, row.user)
-        if pair not in most:
-            continue
-        runs, first = running.get(pair, 0), ahead.get(pair, 0)
-        if runs + first < most[pair]:
-            ahead[pair] = first + 1
-        else:
-            found[row.id] = _member_limit(pair, most[pair], runs, first)
+    for pair, limit in most.items():
+        runs = running.get(pair, 0)
+        first = max(0, limit - runs)
+        for _, _, held in sorted(lines[pair])[first:]:
+            found[held] = _member_limit(pair, limit, runs, first)
     return found
 
 
@@ -110,18 +107,18 @@ def _member_limit(pair: _Membership, most: int, runs: int, first: int) -> Reason
 
 
 def _most_sessions(
-    db: Session, projects: Rows, rows: Sequence[SessionRow]
+    db: Session, projects: Rows, waiting: Collection[_Membership]
 ) -> dict[_Membership, int]:
-    """Sessions at once of each member who waits for one and has such a limit."""
+    """Sessions at once, of each member who waits for one and has such a limit."""
     own = select(MemberRow).where(cast(MemberRow.limits, String) != "{}")
     members = {(row.project, row.user): row for row in db.scalars(own)}
-    of_all = {name: limits_of(projects[name], None) for name in {row.project for row in rows}}
+    of_all = {name: limits_of(projects[name], None) for name in {pair[0] for pair in waiting}}
     found = {}
-    for project, user in {(row.project, row.user) for row in rows}:
-        member = members.get((project, user))
-        limits = limits_of(projects[project], member) if member else of_all[project]
+    for pair in waiting:
+        member = members.get(pair)
+        limits = limits_of(projects[pair[0]], member) if member else of_all[pair[0]]
         if limits.max_sessions is not None:
-            found[project, user] = limits.max_sessions
+            found[pair] = limits.max_sessions
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from hub_ext.db.models import DeviceRow, NodeRow, ProjectRow, RunRow
@@ -76,14 +76,27 @@ class UsageHistory:
         names = [row.name for row in rows if row.budget_gpu_h is not None]
         if not names:
             return {}
+        self._settle(db, rows, names, now)
+        found = dict(self._ended)
+        for later in _not_ended(self._ended_until):
+            for name, used in _sums(db, names, now, later).items():
+                found[name] += used
+        return found
+
+    def _settle(
+        self, db: Session, rows: Collection[ProjectRow], names: Collection[str], now: float
+    ) -> None:
+        """Bring the sum of what has ended forward; afresh if something else is asked."""
+        before, until = self._ended_until, now - _SETTLED_S
         asked = [(row.name, row.parent, row.valid_from, row.budget_gpu_h) for row in rows]
-        age = now - _SETTLED_S - self._ended_until
-        if asked != self._ended_of or not 0 <= age <= _REFRESH_S:
-            self._ended_until = now - _SETTLED_S
-            self._ended = _sums(db, names, now, _ended(None, self._ended_until))
-            self._ended_of = asked
-        later = _sums(db, names, now, _not_ended(self._ended_until))
-        return {name: self._ended[name] + later[name] for name in names}
+        if asked != self._ended_of or until < before:
+            self._ended = _sums(db, names, now, _ended(None, until))
+        elif until - before > _REFRESH_S:
+            for name, used in _sums(db, names, now, _ended(before, until)).items():
+                self._ended[name] += used
+        else:
+            return
+        self._ended_of, self._ended_until = asked, until
 
     def shares(
         self, db: Session, rows: Mapping[str, ProjectRow], now: float, half_life_s: float
@@ -120,7 +133,8 @@ class _DecayedUse:
             assert self._settled_at is not None
             fade = _weight(self._settled_at, now, half_life_s)
             known = {name: amount * fade for name, amount in self._settled.items()}
-            _add(db, known, _not_ended(self._settled_at), now, half_life_s)
+            for later in _not_ended(self._settled_at):
+                _add(db, known, later, now, half_life_s)
             self._known, self._known_at = known, now
         return self._known
 
@@ -157,8 +171,10 @@ def _ended(after: float | None, until: float) -> ColumnElement[bool]:
     return used if after is None else and_(used, RunRow.ended_at > after)
 
 
-def _not_ended(until: float) -> ColumnElement[bool]:
-    return and_(RunRow.gpu_milli > 0, or_(RunRow.ended_at.is_(None), RunRow.ended_at > until))
+def _not_ended(until: float) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Asked for one by one: for both at once no index would be used."""
+    used = RunRow.gpu_milli > 0
+    return and_(used, RunRow.ended_at.is_(None)), and_(used, RunRow.ended_at > until)
 
 
 def _gpus(db: Session) -> int:

