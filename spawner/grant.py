@@ -119,10 +119,12 @@ class SessionView(_Answer):
 
     @property
     def setback(self) -> str:
-        """The sentence of a reclaim, for a session that has just lost its slice; else ""."""
+        """For whom it has just lost its slice, in the first sentence of the reason; else ""."""
         reason = self.reason or Reason()
         evicted = self.status == "PREEMPTED" or reason.code in EVICTION_CODES
-        return reason.message if evicted and not self.granted else ""
+        if self.granted or not evicted or not reason.message:
+            return ""
+        return reason.message.split(". ")[0].rstrip(".") + "."
 
 
 class Placement(_Answer):

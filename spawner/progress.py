@@ -76,7 +76,7 @@ def queue_event(session: SessionView, setback: str = "") -> dict[str, Any]:
     """
     reason = session.reason
     back = f"{setback.rstrip('.')}; back in the queue" if setback else ""
-    why = reason.message if reason and reason.message != setback else ""
+    why = reason.message if reason and not (setback and reason.message.startswith(setback)) else ""
     return {
         "progress": 5,
         "message": _queue_sentence(session, back, why),

@@ -10,7 +10,7 @@
   const path = `${encodeURIComponent(user)}/${encodeURIComponent(server)}`;
   const serverUrl = `${hub}api/users/${encodeURIComponent(user)}/servers/${encodeURIComponent(server)}`;
   const queueUrl = `${hub}apportion/queue/${path}`;
-  const LIVE = ["PENDING", "SCHEDULED", "PREPARING", "STARTING", "RUNNING"];
+  const LIVE = ["PENDING", "SCHEDULED", "PREPARING", "STARTING", "RUNNING", "PREEMPTED"];
   const POLL_MS = 2000;
   const REQUEST_AGAIN_MS = 10000;
   const SILENCE_MS = 4000;
@@ -40,6 +40,7 @@
     const headline = waits ? `Number ${queue.position} in the queue` : event.message || "";
     if (headline) byId("headline").textContent = headline;
     byId("estimate").textContent = waits ? estimate(queue.estimate_s) : "";
+    byId("setback").textContent = queue.setback || "";
     byId("reason").textContent = queue.reason || "";
     byId("help").textContent = queue.help || "";
     if (event.progress !== undefined) {
@@ -61,6 +62,7 @@
     over = true;
     byId("headline").textContent = "Not started";
     byId("estimate").textContent = "";
+    byId("setback").textContent = "";
     byId("reason").textContent = text;
     byId("help").textContent = "";
     byId("note").hidden = true;
@@ -89,7 +91,7 @@
         window.location.reload();
       } else if (event.failed) {
         source.close();
-        failed(String(event.message || "").replace(/^Spawn failed: /, ""));
+        afterFailure(String(event.message || "").replace(/^Spawn failed: /, ""));
       } else {
         show(event);
       }
@@ -99,6 +101,19 @@
       clearTimeout(silent);
       if (!over) setTimeout(poll, POLL_MS / 2);
     };
+  }
+
+  /* A start whose slice was reclaimed has failed, but its session waits again. Asked twice, for a
+     cancel may still be on its way to the queue. */
+  async function afterFailure(text) {
+    if (!(await waitsAgain())) return failed(text);
+    setTimeout(async () => ((await waitsAgain()) ? poll() : failed(text)), POLL_MS);
+  }
+
+  async function waitsAgain() {
+    const response = await call("GET", queueUrl).catch(() => null);
+    const queue = response && response.ok ? (await response.json()).queue : null;
+    return Boolean(queue && queue.session_id && ["PENDING", "PREEMPTED"].includes(queue.status));
   }
 
   async function poll() {

@@ -12,7 +12,7 @@ from tornado.web import Application, RequestHandler
 
 API = "/services/apportion/api/v1"
 TOKEN = "spawner-token"
-RECLAIMED = "Reclaimed for project ml101."
+RECLAIMED = "Reclaimed for project ml101. It starts again in turn."
 
 GRANTED = ("SCHEDULED", "PREPARING", "STARTING", "RUNNING")
 LIVE = ("PENDING", *GRANTED, "PREEMPTED")
