@@ -34,8 +34,10 @@ export type Step =
   | { kind: 'withdraw' }
   | { kind: 'clear' };
 
-/** Translates as `TranslationBundle.__` does. */
-export type Translate = (text: string, ...values: any[]) => string;
+/** The part of a `TranslationBundle` that is used here. */
+export interface ITranslate {
+  __(text: string, ...values: any[]): string;
+}
 
 /** JupyterLab cuts a notification's text after this many characters. */
 export const LONGEST = 140;
@@ -71,48 +73,72 @@ function toWarning(session: ISession, notice: INotice, now: number): IWarning {
   };
 }
 
-/** The warning's text at `now`; the cause is shortened where JupyterLab would cut what to do. */
+/**
+ * The warning's text at `now`: when, why, what to do. Where JupyterLab would cut it, first what
+ * comes afterwards is left out, then the end of the reason; all of it is on the session's page.
+ */
 export function warningText(
   warning: IWarning,
   now: number,
-  saved: boolean,
-  translate: Translate,
+  savedAt: number | null,
+  trans: ITranslate,
   clock: (ms: number) => string
 ): string {
   const left = Math.ceil((warning.stopsAt - now) / 1000);
   const head =
     left > 0
-      ? translate(
+      ? trans.__(
           'This session will be stopped at %1 (in %2):',
           clock(warning.stopsAt),
-          duration(left, translate)
+          duration(left, trans)
         )
-      : translate('This session is being stopped:');
-  const advice = adviceText(warning.returns, saved, translate);
-  const room = LONGEST - head.length - advice.length - 2;
-  return `${head} ${shorten(warning.cause, room)}\n${advice}`;
+      : trans.__('This session is being stopped:');
+  const cause = firstSentence(warning.cause);
+  const [advice, shortAdvice] = advices(
+    warning.returns,
+    savedAt === null ? null : clock(savedAt),
+    trans
+  );
+  const whole = `${head} ${cause}\n${advice}`;
+  if (whole.length <= LONGEST) {
+    return whole;
+  }
+  const room = LONGEST - head.length - shortAdvice.length - 2;
+  return `${head} ${shorten(cause, room)}\n${shortAdvice}`;
 }
 
-function adviceText(returns: boolean, saved: boolean, translate: Translate): string {
-  if (saved) {
-    return returns
-      ? translate('Your documents are saved; it goes back to the queue.')
-      : translate('Your documents are saved.');
+/** What the service says after its first sentence is about what comes then. */
+function firstSentence(text: string): string {
+  return text.match(/^.*?[.!?](?=\s|$)/)?.[0] ?? text;
+}
+
+/** What to do, with and without what comes afterwards. `saved`: when everything was saved. */
+function advices(
+  returns: boolean,
+  saved: string | null,
+  trans: ITranslate
+): [string, string] {
+  const short =
+    saved === null
+      ? trans.__('Save your work now.')
+      : trans.__('Your documents were saved at %1.', saved);
+  if (!returns) {
+    return [short, short];
   }
-  return returns
-    ? translate('Save your work now; it goes back to the queue.')
-    : translate('Save your work now.');
+  return saved === null
+    ? [trans.__('Save your work now; it goes back to the queue.'), short]
+    : [trans.__('Your documents were saved at %1; it goes back to the queue.', saved), short];
 }
 
 /** Seconds in the last two minutes; before that in minutes, rounded down. */
-function duration(seconds: number, translate: Translate): string {
+function duration(seconds: number, trans: ITranslate): string {
   if (seconds < 120) {
-    return translate('%1 s', seconds);
+    return trans.__('%1 s', seconds);
   }
   const minutes = Math.floor(seconds / 60);
   return minutes < 120
-    ? translate('%1 min', minutes)
-    : translate('%1 h', Math.floor(minutes / 60));
+    ? trans.__('%1 min', minutes)
+    : trans.__('%1 h', Math.floor(minutes / 60));
 }
 
 function shorten(text: string, room: number): string {
@@ -125,6 +151,6 @@ function shorten(text: string, room: number): string {
 }
 
 /** The text that takes the place of a warning. */
-export function withdrawnText(translate: Translate): string {
-  return translate('The warning is withdrawn: this session goes on.');
+export function withdrawnText(trans: ITranslate): string {
+  return trans.__('The warning is withdrawn: this session goes on.');
 }

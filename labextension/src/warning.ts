@@ -23,7 +23,7 @@ export class SessionWarning {
         break;
       case 'withdraw':
         this._clear();
-        Notification.info(withdrawnText(this._translate), { autoClose: 15000 });
+        Notification.info(withdrawnText(this._trans), { autoClose: 15000 });
         break;
       case 'clear':
         this._clear();
@@ -33,7 +33,7 @@ export class SessionWarning {
 
   private _show(warning: IWarning): void {
     this._shown = warning;
-    this._saved = false;
+    this._savedAt = null;
     this._seen = false;
     this._text = this._textNow(warning);
     this._id = Notification.warning(this._text, {
@@ -64,8 +64,8 @@ export class SessionWarning {
   }
 
   private _textNow(warning: IWarning): string {
-    return warningText(warning, Date.now(), this._saved, this._translate, ms =>
-      new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+    return warningText(warning, Date.now(), this._savedAt, this._trans, ms =>
+      new Date(ms).toLocaleTimeString([], { hour: 'numeric', minute: '2-digit' })
     );
   }
 
@@ -97,14 +97,12 @@ export class SessionWarning {
       console.error('Not all documents are saved:', error); // JupyterLab has told the user
       return;
     }
-    this._saved = true;
+    this._savedAt = Date.now();
     this._tick();
   }
 
-  private readonly _translate = (text: string, ...values: any[]): string =>
-    this._trans.__(text, ...values);
   private _shown: IWarning | null = null;
-  private _saved = false;
+  private _savedAt: number | null = null;
   private _seen = false;
   private _text = '';
   private _id = '';

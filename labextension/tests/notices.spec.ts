@@ -39,11 +39,15 @@ function shown(step: Step): IWarning {
 const warning = (about = notice(), values: Partial<ISession> = {}) =>
   shown(nextStep(null, session(about, values), NOW));
 
-const translate = (text: string, ...values: any[]) =>
-  text.replace(/%(\d)/g, (_, position) => String(values[position - 1]));
+const trans = {
+  __: (text: string, ...values: any[]) =>
+    text.replace(/%(\d)/g, (_, position) => String(values[position - 1]))
+};
 
-const textAt = (about: IWarning, seconds: number, saved = false) =>
-  warningText(about, NOW + seconds * 1000, saved, translate, () => '14:32');
+const clock = (ms: number) => (ms === NOW ? '14:31' : '14:32');
+
+const textAt = (about: IWarning, seconds: number, savedAt: number | null = null) =>
+  warningText(about, NOW + seconds * 1000, savedAt, trans, clock);
 
 describe('nextStep', () => {
   it('shows nothing while nothing is announced', () => {
@@ -122,19 +126,38 @@ describe('warningText', () => {
     expect(textAt(warning(notice({ code }), { requeue }), 0)).toMatch(/Save your work now\.$/);
   });
 
-  it('asks nobody to save who has saved', () => {
-    expect(textAt(warning(), 5, true)).toContain('\nYour documents are saved; it goes back');
+  it('says when everything was saved, which stays true', () => {
+    const short = warning(notice({ message: 'Team-d.' }));
+
+    expect(textAt(short, 5, NOW)).toContain(
+      '\nYour documents were saved at 14:31; it goes back to the queue.'
+    );
+    expect(textAt(warning(), 5, NOW)).toMatch(/\nYour documents were saved at 14:31\.$/);
   });
 
-  it('shortens a long reason, never what to do', () => {
+  it('leaves to the page what the service says beyond the reason', () => {
+    const message = `${CAUSE} It goes back to the queue and starts again in turn.`;
+
+    expect(textAt(warning(notice({ message })), 0)).toBe(textAt(warning(), 0));
+  });
+
+  it('says a longer reason in full rather than what comes afterwards', () => {
+    const message = 'Project team-d takes back capacity that is its share.';
+
+    expect(textAt(warning(notice({ message })), 0)).toMatch(
+      /takes back capacity that is its share\.\nSave your work now\.$/
+    );
+  });
+
+  it('shortens a reason that is too long, never what to do', () => {
     const message = `${'The project with a long name '.repeat(9)}takes back its share.`;
     const text = textAt(warning(notice({ message })), 0);
 
     expect(text.length).toBeLessThanOrEqual(LONGEST);
-    expect(text).toMatch(/ The project…\nSave your work now; it goes back to the queue\.$/);
+    expect(text).toMatch(/ The project…\nSave your work now\.$/);
   });
 });
 
 it('says that a warning is withdrawn', () => {
-  expect(withdrawnText(translate)).toBe('The warning is withdrawn: this session goes on.');
+  expect(withdrawnText(trans)).toBe('The warning is withdrawn: this session goes on.');
 });
