@@ -19,6 +19,10 @@ FORM_UNAVAILABLE = (
 OWN_NUMBERS = "custom"
 
 MIB_PER_GIB = 1024
+SECONDS_PER_HOUR = 3600
+SHORTEST_LIFETIME_S = 60
+
+_FLAGS = ("preemptible", "requeue")
 
 #: A launch request is a few hundred bytes; what is much larger is no launch request.
 MAX_OPTIONS_BYTES = 64 * 1024
@@ -52,7 +56,7 @@ async def launch_options_from_form(
 def parse_launch_form(form_data: dict[str, list[str]]) -> dict[str, Any]:
     """The fields as launch options; a field left empty is left out.
 
-    Raises SpawnException naming the field whose value is no number.
+    Raises SpawnException naming the field that is no number, or no yes or no.
     """
     fields = {name: _last(values) for name, values in form_data.items()}
     options: dict[str, Any] = {}
@@ -69,9 +73,19 @@ def parse_launch_form(form_data: dict[str, list[str]]) -> dict[str, Any]:
         options["folders"] = folders
     if fields.get("new_folder"):
         options["new_folders"] = [fields["new_folder"]]
-    if fields.get("count"):
-        options["count"] = int(_number(fields["count"], "count"))
+    for name in ("count", "priority"):
+        if fields.get(name):
+            options[name] = _whole(fields[name], name)
+    if fields.get("lifetime_h"):
+        options["lifetime_s"] = _seconds(fields["lifetime_h"], "lifetime_h")
+    options.update(_reclaim(fields))
     return options
+
+
+def _reclaim(fields: dict[str, str]) -> dict[str, Any]:
+    """What is said of being reclaimed; what becomes of it then is of no use without."""
+    flags = {name: _flag(fields[name], name) for name in _FLAGS if fields.get(name)}
+    return flags if flags.get("preemptible") else {}
 
 
 def _own_numbers(fields: dict[str, str]) -> dict[str, Any]:
@@ -86,7 +100,7 @@ def _own_numbers(fields: dict[str, str]) -> dict[str, Any]:
         gib = _number(fields["memory_gib"], "memory_gib")
         numbers["memory_mib"] = round(gib * MIB_PER_GIB)
     if fields.get("memory_mib"):
-        numbers["memory_mib"] = int(_number(fields["memory_mib"], "memory_mib"))
+        numbers["memory_mib"] = _whole(fields["memory_mib"], "memory_mib")
     return numbers
 
 
@@ -106,6 +120,30 @@ def _number(text: str, field: str) -> float:
     if not abs(value) < 1e9:
         raise SpawnException(f"{field}: {text!r} is not a number.", reason="bad-options")
     return value
+
+
+def _whole(text: str, field: str) -> int:
+    value = _number(text, field)
+    if not value.is_integer():
+        raise SpawnException(f"{field}: {text!r} is not a whole number.", reason="bad-options")
+    return int(value)
+
+
+def _seconds(text: str, field: str) -> int:
+    """Of a number of hours."""
+    seconds = round(_number(text, field) * SECONDS_PER_HOUR)
+    if seconds < SHORTEST_LIFETIME_S:
+        message = f"{field}: {text!r} hours are less than a minute; leave it empty for no end."
+        raise SpawnException(message, reason="bad-options")
+    return seconds
+
+
+def _flag(text: str, field: str) -> bool:
+    if text in {"1", "on", "true"}:
+        return True
+    if text in {"0", "off", "false"}:
+        return False
+    raise SpawnException(f"{field}: {text!r} is neither 1 nor 0.", reason="bad-options")
 
 
 def _last(values: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from sqlalchemy.orm import Session
 from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
 from hub_ext.nodes.presets import list_presets
 from hub_ext.scheduling.model import GPU
-from hub_ext.sessions.launch import MAX_COUNT
+from hub_ext.sessions.launch import MAX_COUNT, MAX_PRIORITY
 from hub_ext.site import Site
+from hub_ext.web.launch_projects import launch_projects
 
 BASE_URL = os.environ.get("JUPYTERHUB_BASE_URL", "/")
 STATIC_URL = f"{BASE_URL}services/apportion/static/"
@@ -29,10 +31,20 @@ templates = Environment(
 templates.globals["base"] = BASE_URL
 
 
-def render_launch_form(site: Site, user: str, server_name: str) -> str:
-    """Form fields for this user; their last request is filled in."""
+def render_launch_form(
+    site: Site,
+    user: str,
+    server_name: str,
+    groups: Collection[str] = frozenset(),
+    admin: bool = False,
+) -> str:
+    """Form fields for this user; their last request is filled in.
+
+    ``groups`` and ``admin`` as the hub has them: they decide about projects.
+    """
     with site.database.transaction() as db:
         context = _context(site, db, user, server_name)
+        context["projects"] = launch_projects(db, site, user, frozenset(groups), admin)
     return templates.get_template("launch_form.html").render(context)
 
 
@@ -84,7 +96,9 @@ def _context(site: Site, db: Session, user: str, server_name: str) -> dict[str, 
             "cpu_max": max((node.cpu_milli for node in nodes), default=0) / 1000,
             "memory_mib_max": max((node.memory_mib for node in nodes), default=0),
             "count_max": MAX_COUNT,
+            "priority_min": -MAX_PRIORITY,
         },
+        "warning_s": site.policy.reclaim_warning_s,
         "last": last.options if last is not None else {},
         "simulated": any(device.simulated for device in devices),
         "user": user,

@@ -140,6 +140,27 @@
     byId("launch-fgpu-meaning").textContent = parts.join(", ");
   }
 
+  /* What one may ask for depends on the project. */
+  function linkProject() {
+    const project = byId("launch-project");
+    if (!project) return;
+    const apply = () => {
+      const { maxPriority, maxLifetimeH } = project.selectedOptions[0].dataset;
+      const priority = byId("launch-priority");
+      const lifetime = byId("launch-lifetime_h");
+      priority.max = maxPriority;
+      lifetime.max = maxLifetimeH;
+      byId("launch-priority-meaning").textContent =
+        "The higher goes first among the sessions of the project; " +
+        `from ${priority.min} to ${maxPriority}.`;
+      byId("launch-lifetime_h-meaning").textContent = maxLifetimeH
+        ? `Empty: ${maxLifetimeH}, the most.`
+        : "Empty: no limit.";
+    };
+    project.addEventListener("change", apply);
+    apply();
+  }
+
   /* What the page would send, as launch options (the hub reads the same fields). */
   function launchOptions() {
     const value = (name) => {
@@ -147,8 +168,15 @@
       return field ? field.value.trim() : "";
     };
     const options = {};
-    if (value("image")) options.image = value("image");
-    if (value("name")) options.name = value("name");
+    for (const name of ["image", "name", "project"]) {
+      if (value(name)) options[name] = value(name);
+    }
+    if (byId("launch-preemptible").checked) {
+      options.preemptible = true;
+      options.requeue = byId("launch-requeue").checked;
+    }
+    if (value("priority")) options.priority = Number(value("priority"));
+    if (value("lifetime_h")) options.lifetime_s = Math.round(Number(value("lifetime_h")) * 3600);
     const preset = form.querySelector('input[name="preset"]:checked');
     if (preset && preset.value !== "custom") {
       options.preset = preset.value;
@@ -197,7 +225,9 @@
     const answer = await response.json().catch(() => ({}));
     clearErrors();
     if (response.ok) {
-      show(answer.starts_now ? "success" : "warning", answer.sentence || "");
+      const reason = answer.reason || {};
+      show(answer.starts_now ? "success" : "warning", answer.sentence || "", reason.help || "");
+      suggestReclaim(reason.code === "project_quota");
     } else if (answer.error) {
       showError(answer.error);
     } else {
@@ -205,21 +235,45 @@
     }
   }
 
-  function show(kind, text) {
+  function show(kind, text, help = "") {
     forecast.hidden = !text;
     forecast.className = `alert alert-${kind}`;
-    forecast.textContent = text;
+    byId("launch-sentence").textContent = text;
+    byId("launch-help").textContent = help;
+    suggestReclaim(false);
   }
 
-  const FIELDS = { memory_mib: "memory_gib", new_folders: "new_folder", folder: "folders" };
+  /* Over the quota of its project a session gets in only as one that may be reclaimed. */
+  function suggestReclaim(would) {
+    byId("launch-suggest").hidden = !would || byId("launch-preemptible").checked;
+  }
+
+  function linkSuggestion() {
+    byId("launch-suggest").addEventListener("click", () => {
+      const box = byId("launch-preemptible");
+      box.checked = true;
+      box.focus();
+      box.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+  }
+
+  const FIELDS = {
+    memory_mib: "memory_gib",
+    new_folders: "new_folder",
+    folder: "folders",
+    lifetime_s: "lifetime_h",
+  };
 
   function showError(error) {
     const named = String(error.field || "").split(".")[0];
     const name = FIELDS[named] || named;
     const place = byId(`launch-${name}-error`);
     show("danger", error.message);
+    suggestReclaim(name === "preemptible");
     if (!place) return;
     place.textContent = error.message;
+    const folded = place.closest("details");
+    if (folded) folded.open = true;
     const field = byId(`launch-${name}`);
     if (field) {
       field.classList.add("is-invalid");
@@ -259,7 +313,7 @@
     }
     for (const [name, value] of values) {
       for (const field of all("input, select")) {
-        if (field.name !== name || field.type === "checkbox") continue;
+        if (field.name !== name || ["checkbox", "hidden"].includes(field.type)) continue;
         if (field.type === "radio") field.checked = field.value === value;
         else field.value = value;
       }
@@ -270,6 +324,8 @@
   splitImageSelect();
   linkSliders();
   linkPresets();
+  linkProject();
+  linkSuggestion();
   keepOnSubmit();
   form.addEventListener("input", askSoon);
   form.addEventListener("change", askSoon);

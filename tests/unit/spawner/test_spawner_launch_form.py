@@ -39,6 +39,17 @@ from spawner.launch_form import (
         ({"mode:data": ["ro"]}, {}),
         ({"new_folder": [" runs "]}, {"new_folders": ["runs"]}),
         ({"name": ["  "], "count": ["3"]}, {"count": 3}),
+        ({"project": ["ml101"]}, {"project": "ml101"}),
+        ({"priority": ["-5"], "lifetime_h": [""]}, {"priority": -5}),
+        ({"priority": ["0"], "lifetime_h": ["2.5"]}, {"priority": 0, "lifetime_s": 9000}),
+        (
+            {"preemptible": ["1"], "requeue": ["0", "1"]},
+            {"preemptible": True, "requeue": True},
+        ),
+        ({"preemptible": ["on"], "requeue": ["0"]}, {"preemptible": True, "requeue": False}),
+        ({"preemptible": ["1"]}, {"preemptible": True}),
+        ({"requeue": ["0", "1"]}, {}),
+        ({"preemptible": ["0"], "requeue": ["0"]}, {}),
     ],
 )
 def test_fields_become_options(fields: dict[str, list[str]], options: dict[str, Any]) -> None:
@@ -46,11 +57,31 @@ def test_fields_become_options(fields: dict[str, list[str]], options: dict[str, 
     assert parse_launch_form(fields) == expected
 
 
-@pytest.mark.parametrize("field", ["fgpu", "cpu", "memory_gib", "count"])
+@pytest.mark.parametrize(
+    "field", ["fgpu", "cpu", "memory_gib", "memory_mib", "count", "priority", "lifetime_h"]
+)
 @pytest.mark.parametrize("text", ["two", "nan", "inf", "1e99", "1,5"])
 def test_what_is_no_number_is_refused_naming_its_field(field: str, text: str) -> None:
     with pytest.raises(SpawnException, match=f"{field}: '{text}' is not a number"):
         parse_launch_form({field: [text]})
+
+
+@pytest.mark.parametrize("field", ["memory_mib", "count", "priority"])
+def test_half_a_session_is_refused_not_cut_off(field: str) -> None:
+    with pytest.raises(SpawnException, match=f"{field}: '1.5' is not a whole number"):
+        parse_launch_form({field: ["1.5"]})
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "0.01"])
+def test_a_lifetime_below_a_minute_is_refused(hours: str) -> None:
+    with pytest.raises(SpawnException, match=r"lifetime_h: .* less than a minute"):
+        parse_launch_form({"lifetime_h": [hours]})
+
+
+@pytest.mark.parametrize("field", ["preemptible", "requeue"])
+def test_a_box_that_is_neither_ticked_nor_not_is_refused(field: str) -> None:
+    with pytest.raises(SpawnException, match=f"{field}: 'maybe' is neither"):
+        parse_launch_form({field: ["maybe"]})
 
 
 async def test_a_refused_form_comes_back_with_the_services_words(
