@@ -39,7 +39,7 @@ def project_json(
     row: ProjectRow,
     unit: FgpuUnit,
     *,
-    role: Role,
+    role: Role | None,
     held: Holding,
     fair_share: Resources | None,
 ) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def project_json(
     return {
         **{name: getattr(row, name) for name in _AS_STORED},
         "archived": row.archived_at is not None,
-        "role": role.value,
+        "role": role,
         "quota": _bounds(row, "quota", unit),
         "limit": _bounds(row, "limit", unit),
         "weight": {

@@ -40,7 +40,7 @@ class ProjectApiHandler(ApiHandler):
             project_json(
                 row,
                 self.site.policy.unit,
-                role=role or Role.MEMBER,
+                role=role,
                 held=held[row.name],
                 fair_share=self.site.fair_share.get(row.name),
             )
