@@ -1,0 +1,67 @@
+"""The JupyterLab extension from its sources: types, logic and wheel, with real packages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from hub_ext.images.labextension import find_node
+from hub_ext.images.recipes import LABEXTENSION, PREBUILT
+
+PLACE = "apportion_lab-0.1.0.data/data/share/jupyter/labextensions/apportion-lab"
+_NOT_SOURCES = {"node_modules", "lib", "labextension", "__pycache__"}
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A copy of labextension/ in which nothing is built."""
+    copy = tmp_path / "labextension"
+    copytree(LABEXTENSION, copy, ignore=lambda folder, names: _NOT_SOURCES & set(names))
+    return copy
+
+
+def test_the_types_fit_and_the_logic_does_what_its_tests_say(sources: Path) -> None:
+    node = find_node(sources.parent, os.environ, print)
+    environ = node.environment(os.environ)
+    for arguments in (
+        ["ci", "--ignore-scripts"],
+        ["run", "check"],
+        ["--prefix", "tests", "ci", "--ignore-scripts"],
+        ["--prefix", "tests", "test"],
+    ):
+        subprocess.run([*node.npm, *arguments], cwd=sources, env=environ, check=True)
+
+
+def wheel_of(sources: Path) -> list[str]:
+    """Names of the files in the wheel."""
+    target = sources.parent / "wheels"
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(target)]
+    subprocess.run([*command, str(sources)], check=True)
+    (wheel,) = target.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        return file.namelist()
+
+
+def test_a_wheel_has_the_prebuilt_extension_where_jupyterlab_looks(sources: Path) -> None:
+    (sources / PREBUILT / "static").mkdir(parents=True)
+    for name in ("package.json", "static/remoteEntry.js"):
+        (sources / PREBUILT / name).write_text("{}")
+
+    names = wheel_of(sources)
+
+    for name in ("package.json", "install.json", "static/remoteEntry.js"):
+        assert f"{PLACE}/{name}" in names
+    assert not [name for name in names if name.startswith(PREBUILT)]
+
+
+def test_a_wheel_of_what_is_not_built_has_the_server_part(sources: Path) -> None:
+    names = wheel_of(sources)
+
+    assert "apportion_lab/session.py" in names
+    assert not [name for name in names if "labextensions" in name]
