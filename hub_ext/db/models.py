@@ -182,7 +182,7 @@ class ProjectRow(Base):
     valid_from: Mapped[float | None]
     valid_until: Mapped[float | None]
     hours: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
-    """When it is open (see hub_ext.projects.hours); null: always."""
+    """When it is open (see hub_ext.hours); null: always."""
     stops_at_close: Mapped[bool] = mapped_column(default=False)
     """Its sessions are stopped, after a warning, when its hours end."""
     quota_hours: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)

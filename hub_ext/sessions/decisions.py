@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, lazyload
+from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy.orm import Session
 
 from hub_ext.db.models import RunRow, SessionRow, SliceRow
 from hub_ext.errors import Conflict, NotFound
@@ -21,6 +22,17 @@ from hub_ext.sessions.store import SessionStore, Why, move
 
 _ESTIMATE_DRIFT_S = 30
 """An estimate that moves by less is no news."""
+
+_TOLD = (
+    SessionRow.id,
+    SessionRow.user,
+    SessionRow.reason_code,
+    SessionRow.reason_message,
+    SessionRow.reason_help,
+    SessionRow.position,
+    SessionRow.expected_at,
+)
+"""What a waiting session was told last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +147,48 @@ def _evict(db: Session, session_id: str, notice: Notice) -> SessionRow | None:
 
 def _explain(db: Session, waits: Sequence[Wait]) -> list[Change]:
     """Renew reason, position and estimate of PENDING sessions where they changed."""
-    changed = []
-    query = select(SessionRow).where(SessionRow.status == Status.PENDING)
-    pending = {row.id: row for row in db.scalars(query.options(lazyload(SessionRow.slices)))}
-    for wait in waits:
-        row = pending.get(wait.session_id)
-        if row is None or not _news(row, wait):
-            continue
-        row.reason_code, row.reason_message = wait.why.code, wait.why.message
-        row.reason_help, row.position = wait.why.help, wait.position
-        row.expected_at = wait.expected_at
-        row.version += 1
-        changed.append(Change(row.id, row.user, of_status=False))
-    return changed
+    query = select(*_TOLD).where(SessionRow.status == Status.PENDING)
+    pending = {told.id: told for told in db.execute(query)}
+    news = [
+        wait
+        for wait in waits
+        if wait.session_id in pending and _is_news(pending[wait.session_id], wait)
+    ]
+    if not news:
+        return []
+    table = SessionRow.__table__
+    renew = (
+        update(table)  # type: ignore[arg-type]
+        .where(table.c.id == bindparam("session_id"))
+        .values(
+            reason_code=bindparam("code"),
+            reason_message=bindparam("message"),
+            reason_help=bindparam("help"),
+            position=bindparam("place"),
+            expected_at=bindparam("at"),
+            version=table.c.version + 1,
+        )
+    )
+    db.connection().execute(
+        renew,
+        [
+            {
+                "session_id": wait.session_id,
+                "code": wait.why.code,
+                "message": wait.why.message,
+                "help": wait.why.help,
+                "place": wait.position,
+                "at": wait.expected_at,
+            }
+            for wait in news
+        ],
+    )
+    return [
+        Change(wait.session_id, pending[wait.session_id].user, of_status=False) for wait in news
+    ]
 
 
-def _news(row: SessionRow, wait: Wait) -> bool:
+def _is_news(row: Row[*tuple[Any, ...]], wait: Wait) -> bool:
     """Whether a wait says something else than the row."""
     old = (row.reason_code, row.reason_message, row.reason_help, row.position)
     if old != (wait.why.code, wait.why.message, wait.why.help, wait.position):

@@ -14,33 +14,17 @@ from jupyterhub.slugs import is_valid_safe_slug
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hub_ext.db.models import NodeRow, PresetRow, SessionRow
-from hub_ext.errors import BadValue, Conflict, EngineAway, OverLimit
-from hub_ext.images.catalogue import CatalogueImage
-from hub_ext.nodes.presets import list_presets
-from hub_ext.projects.admission import Admission, Ask, admit
+from hub_ext.db.models import NodeRow, SessionRow
+from hub_ext.errors import BadValue, Conflict, OverLimit
+from hub_ext.projects.admission import Admission, Ask, admit, launch_project
 from hub_ext.scheduling import dry_run, model
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.launch import LaunchRequest, numbered, slug
+from hub_ext.sessions.shape import Shape, shape_of
 from hub_ext.sessions.snapshot import read_snapshot, view_of
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import NewSession, live_session
 from hub_ext.site import Site
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a request comes to: image and integers (milli-GPU, milli-CPU, MiB)."""
-
-    image: CatalogueImage
-    preset: str | None
-    gpu_milli: int
-    cpu_milli: int
-    memory_mib: int
-
-    def demand(self) -> model.Demand:
-        """For the scheduler."""
-        return model.Demand(self.gpu_milli, self.cpu_milli, self.memory_mib)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +145,15 @@ class Submissions:
     def _admitted(
         self, db: Session, submitter: Submitter, request: LaunchRequest
     ) -> tuple[Shape, Admission]:
-        """Refuse what waiting cannot cure."""
-        shape = self._shape(db, submitter.user, request)
+        """Refuse what waiting cannot cure. What is not asked for, the project may choose."""
+        user, groups, admin = submitter.user, submitter.groups, submitter.admin
+        project, _role = launch_project(db, self._site, user, groups, admin, request.project)
+        shape = shape_of(db, self._site, user, request, project.name)
         ask = Ask(
-            user=submitter.user,
-            groups=submitter.groups,
-            admin=submitter.admin,
-            project=request.project,
+            user=user,
+            groups=groups,
+            admin=admin,
+            project=project.name,
             image=shape.image.reference,
             preset=shape.preset,
             kind="interactive",
@@ -181,89 +167,6 @@ class Submissions:
         self._check_fits_somewhere(db, shape, admission)
         self._check_pending(db, submitter.user, request.count)
         return shape, admission
-
-    def _shape(self, db: Session, user: str, request: LaunchRequest) -> Shape:
-        image = self._image(db, user, request)
-        preset = self._preset(db, request)
-        unit = self._site.policy.unit
-        shape = Shape(
-            image=image,
-            preset=request.preset or (preset.name if preset is not None else None),
-            gpu_milli=preset.gpu_milli if preset and request.fgpu is None else 0,
-            cpu_milli=preset.cpu_milli if preset else 1000,
-            memory_mib=preset.memory_mib if preset else 2048,
-        )
-        if request.fgpu is not None:
-            shape = replace(shape, gpu_milli=unit.parse(request.fgpu))
-        if request.cpu is not None:
-            shape = replace(shape, cpu_milli=max(10, round(request.cpu * 1000)))
-        if request.memory_mib is not None:
-            shape = replace(shape, memory_mib=request.memory_mib)
-        self._check_image_minimum(shape)
-        return shape
-
-    def _image(self, db: Session, user: str, request: LaunchRequest) -> CatalogueImage:
-        """The named image, else the user's last one, the site's default, the first."""
-        images = self._site.images
-        if not images:
-            self._check_node(db)
-            raise OverLimit(
-                "No image is there yet. An admin builds one with 'apportion image build'.",
-                field="image",
-            )
-        if request.image:
-            if request.image not in images:
-                raise BadValue(f"There is no image '{request.image}'.", field="image")
-            return images[request.image]
-        last = db.scalar(
-            select(SessionRow.image)
-            .where(SessionRow.user == user, SessionRow.image.in_(images))
-            .order_by(SessionRow.order.desc())
-            .limit(1)
-        )
-        fallback = self._site.policy.default_image
-        chosen = last or (fallback if fallback in images else next(iter(images)))
-        return images[chosen]
-
-    def _check_node(self, db: Session) -> None:
-        """Say so when the reason for having nothing is an engine that is away."""
-        name = next(iter(self._site.nodes))  # all of them are of the same engine
-        node = db.get(NodeRow, name)
-        if node is None or node.problem:
-            problem = node.problem if node is not None else "it has not answered yet"
-            raise EngineAway(f"Node {name} cannot take sessions now: {problem}")
-
-    def _preset(self, db: Session, request: LaunchRequest) -> PresetRow | None:
-        """The named preset; the first one when nothing at all was said."""
-        if request.preset is not None:
-            preset = db.get(PresetRow, request.preset)
-            if preset is None:
-                raise BadValue(f"There is no preset '{request.preset}'.", field="preset")
-            return preset
-        if request.fgpu is None and request.cpu is None and request.memory_mib is None:
-            return next(iter(list_presets(db)), None)
-        return None
-
-    def _check_image_minimum(self, shape: Shape) -> None:
-        image, unit = shape.image, self._site.policy.unit
-        if shape.memory_mib < image.min_memory_mib:
-            raise BadValue(
-                f"{image.title} needs at least {image.min_memory_mib} MiB of memory,"
-                f" not {shape.memory_mib}.",
-                field="memory_mib",
-            )
-        if shape.cpu_milli < image.min_cpu_milli:
-            raise BadValue(
-                f"{image.title} needs at least {image.min_cpu_milli / 1000:g} cores,"
-                f" not {shape.cpu_milli / 1000:g}.",
-                field="cpu",
-            )
-        if unit.fgpu(shape.gpu_milli) < float(image.min_fgpu):
-            raise BadValue(
-                f"{image.title} needs at least {float(image.min_fgpu):g} fGPU,"
-                f" not {unit.fgpu(shape.gpu_milli):g}.",
-                field="fgpu",
-            )
 
     def _check_fits_somewhere(self, db: Session, shape: Shape, admission: Admission) -> None:
         """Refuse what no node that its project may use could hold even when it is empty."""
