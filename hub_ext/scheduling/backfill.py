@@ -54,6 +54,7 @@ class Backfill:
         self._state = state
         self.reservation: Reservation | None = None
         self._attempts = 0
+        self._endless: Capacity | None = None
         self._beside_full: set[Request] = set()
 
     def consider(self, job: Job) -> None:
@@ -63,23 +64,43 @@ class Backfill:
         if not may_hold(job.account, job.amount, job.fixed):
             return
         self._attempts += 1
-        found = self._earliest(job)
-        if found is not None:
-            self.reservation = found
-            self._state.kept_nodes = set(found.spare_rows)
-            for node, row in found.spare_rows.items():
-                self._state.now.set_row(node, row)
+        turns = (self._state.snapshot.now - job.session.submitted_at) // PATIENCE_S
+        self._keep(self._earliest(job, known=turns < 1 or turns % 2 == 0))
 
-    def _earliest(self, job: Job) -> Reservation | None:
-        """When and where the session could start if nobody passed it."""
+    def consider_overdue(self, job: Job) -> None:
+        """Reserve for this session if only time limits keep it from its place."""
+        if self.reservation is None and _fit(self._without_limited(), job):
+            self._keep(self._earliest(job, known=True))
+
+    def _keep(self, found: Reservation | None) -> None:
+        if found is None:
+            return
+        self.reservation = found
+        self._state.kept_nodes = set(found.spare_rows)
+        for node, row in found.spare_rows.items():
+            self._state.now.set_row(node, row)
+
+    def _without_limited(self) -> Capacity:
+        """What is free once all that have a time limit are over; worked out once a pass."""
+        if self._endless is None:
+            state = self._state
+            self._endless = state.soon.copy()
+            for job in state.running:
+                if job.session.time_limit_s is not None:
+                    state.release(self._endless, job.session, job.session.placements)
+        return self._endless
+
+    def _earliest(self, job: Job, known: bool) -> Reservation | None:
+        """When and where the session could start if nobody passed it.
+
+        known: only if time limits tell when.
+        """
         state = self._state
         if not _fit(_emptied(state), job):
             return None
         later = state.soon.copy()
-        turns = (state.snapshot.now - job.session.submitted_at) // PATIENCE_S
-        patient = turns < 1 or turns % 2 == 0
         for time, ended, placements in _ends(state):
-            if time == float("inf") and patient:
+            if time == float("inf") and known:
                 return None
             state.release(later, ended.session, placements)
             if not any(fits_on(later, job.request, n) for n in numbers(later, placements)):

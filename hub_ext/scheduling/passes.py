@@ -21,6 +21,7 @@ from hub_ext.scheduling.model import (
     Waiting,
 )
 from hub_ext.scheduling.order import JobQueue
+from hub_ext.scheduling.overdue import overdue
 from hub_ext.scheduling.reasons import Reasons, not_allowed_yet
 from hub_ext.scheduling.reclaim import VictimSearch
 from hub_ext.scheduling.request import Request
@@ -36,7 +37,7 @@ def schedule(snapshot: Snapshot, policy: str = "fragmentation") -> Decisions:
     state = State(snapshot, policy)
     allowed = [j for j in state.pending if not_allowed_yet(j, snapshot.now) is None]
     keep_promises(state, allowed)
-    head = allocate(state, [j for j in allowed if _undecided(state, j)])
+    head = allocate(state, [j for j in allowed if not state.decided(j)])
     evictions = VictimSearch(state, allowed).run()
     return _decisions(state, evictions, head)
 
@@ -77,30 +78,41 @@ def keep_promises(state: State, allowed: list[Job]) -> None:
 def allocate(state: State, jobs: list[Job]) -> Reservation | None:
     """Start what fits, in queue order, idle capacity beyond fair shares included.
 
-    Returns what is reserved for the first that has to wait for capacity, if anything.
+    Those that are overdue come before that order. Returns what is reserved for the
+    first that has to wait for capacity, if anything.
     Capacity only shrinks here, so a request that fits nowhere once is not tried again.
     """
-    queue = JobQueue(jobs)
     backfill = Backfill(state)
     full: set[Request] = set()
+    for job in overdue(state, jobs):
+        if not _seat(state, job, backfill, full):
+            state.overdue.append(job)
+            backfill.consider_overdue(job)
+    queue = JobQueue([j for j in jobs if not state.decided(j)])
     while queue:
         job = queue.pop()
-        if job.request not in full:
-            placements = place(state.finder, job, with_ending=True)
-            if placements is not None:
-                state.start(job, placements)
-                backfill.note_start(placements, job)
-                continue
-            if not job.request.by_memory and state.finder.best(job.request) is None:
-                full.add(job.request)
-        placements = backfill.place_beside(job)
-        if placements is not None:
-            state.start(job, placements)
-        elif not _await_release(state, job, backfill):
+        if not _seat(state, job, backfill, full):
             backfill.consider(job)
     _grow(state, backfill)
     backfill.lift()
     return backfill.reservation
+
+
+def _seat(state: State, job: Job, backfill: Backfill, full: set[Request]) -> bool:
+    """Start the session, or keep a place that comes free for it. ``full``: fit nowhere."""
+    if job.request not in full:
+        placements = place(state.finder, job, with_ending=True)
+        if placements is not None:
+            state.start(job, placements)
+            backfill.note_start(placements, job)
+            return True
+        if not job.request.by_memory and state.finder.best(job.request) is None:
+            full.add(job.request)
+    placements = backfill.place_beside(job)
+    if placements is not None:
+        state.start(job, placements)
+        return True
+    return _await_release(state, job, backfill)
 
 
 def _grow(state: State, backfill: Backfill) -> None:
@@ -138,10 +150,6 @@ def _await_release(state: State, job: Job, backfill: Backfill) -> bool:
     return True
 
 
-def _undecided(state: State, job: Job) -> bool:
-    return job.id not in state.starts and job.id not in state.reservations
-
-
 def _decisions(state: State, evictions: list[Evict], head: Reservation | None) -> Decisions:
     waiting = [j for j in state.pending if j.id not in state.starts]
     ordered = in_queue_order(state, waiting)
@@ -164,11 +172,14 @@ def _decisions(state: State, evictions: list[Evict], head: Reservation | None) -
 def in_queue_order(state: State, waiting: list[Job]) -> list[Job]:
     """The line as it stands: who goes first if capacity comes free bit by bit.
 
-    Sessions for which a place is kept come first; those that may not start yet, last.
+    Sessions for which a place is kept come first, then the overdue; those that may not
+    start yet come last.
     """
     now = state.snapshot.now
     kept = sorted((j for j in waiting if j.id in state.reservations), key=lambda j: j.rank)
-    rest = [j for j in waiting if j.id not in state.reservations]
+    kept += [j for j in state.overdue if j.id not in state.reservations]
+    first = {j.id for j in kept}
+    rest = [j for j in waiting if j.id not in first]
     able = [j for j in rest if not_allowed_yet(j, now) is None]
     barred = sorted((j for j in rest if not_allowed_yet(j, now)), key=lambda j: j.rank)
     line: list[Job] = []

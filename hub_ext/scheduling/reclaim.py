@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from hub_ext.scheduling.accounts import may_hold, over_quota
 from hub_ext.scheduling.harvest import Harvest
-from hub_ext.scheduling.jobs import Job, Rank, split
+from hub_ext.scheduling.jobs import Job, Rank, VictimRank, split, victim_rank
 from hub_ext.scheduling.minimum_runtime import is_protected
 from hub_ext.scheduling.model import Evict
 from hub_ext.scheduling.order import JobQueue
-from hub_ext.scheduling.reclaim_rules import Losses, is_fair, may_lose, may_reclaim
+from hub_ext.scheduling.reclaim_rules import Losses, is_fair, may_lose, may_reclaim, may_swap
 from hub_ext.scheduling.state import State
 from hub_ext.scheduling.trial import Kind, Outcome, carry_out, try_out
 
@@ -46,6 +46,7 @@ class VictimSearch:
             p.reclaim_min_runtime_s is not None or p.preempt_min_runtime_s is not None
             for p in state.snapshot.projects
         )
+        self._jobs = {j.id: j for j in (*state.pending, *state.ending, *state.running)}
         self._victims: dict[str, list[Job]] = {}
         for job in state.running:
             if not job.fixed:
@@ -98,6 +99,7 @@ class VictimSearch:
         state, now = self._state, self._state.snapshot.now
         guarded = self._guarded
         gone = {job.id for job in state.evicted}
+        spared = self._next_losses()
         found: list[Job] = []
         for name, victims in self._victims.items():
             own = name == claimant.account.name
@@ -109,6 +111,7 @@ class VictimSearch:
                 v
                 for v in victims
                 if v.id not in gone
+                and _comes_before(v, spared.get(name))
                 and (kind == "reclaim" or v.session.priority < claimant.session.priority)
                 and not (
                     guarded
@@ -117,6 +120,19 @@ class VictimSearch:
                 )
             ]
         return found
+
+    def _next_losses(self) -> dict[str, VictimRank]:
+        """By project: the first it would lose of those that do not run yet, only are to.
+
+        It loses nobody who comes after that one, or the two would take turns for ever.
+        """
+        first: dict[str, VictimRank] = {}
+        for name in self._state.reservations:
+            job = self._jobs[name]
+            if not job.fixed:
+                rank = victim_rank(job.session, whole=True)
+                first[job.account.name] = min(first.get(job.account.name, rank), rank)
+        return first
 
     def _search(self, claimant: Job, kind: Kind) -> Outcome | None:
         """The first plan that ends well, or None.
@@ -149,7 +165,8 @@ class VictimSearch:
                 outcome = try_out(state, claimant, victims, line, harvest.fits_already)
                 if outcome is None or not (outcome.lost or outcome.moved):
                     continue
-                if kind == "preempt" or is_fair(claimant, outcome.lost):
+                acceptable = may_swap if kind == "preempt" else is_fair
+                if acceptable(claimant, outcome.lost):
                     return outcome
         return None
 
@@ -173,3 +190,7 @@ class VictimSearch:
     def _before(self, name: str, rank: Rank) -> list[Job]:
         line = self._waiting.get(name, [])
         return line[: bisect_left(line, rank, key=lambda job: job.rank)]
+
+
+def _comes_before(victim: Job, other: VictimRank | None) -> bool:
+    return other is None or (victim.victim_rank is not None and victim.victim_rank < other)

@@ -92,6 +92,21 @@ def is_fair(claimant: Job, lost: Iterable[Job]) -> bool:
     return _stays_fair(claimant, left, touched, involved)
 
 
+def may_swap(claimant: Job, lost: Iterable[Job]) -> bool:
+    """Whether preemption leaves the project, and all above it, within fair share.
+
+    One that was above it already may swap. Otherwise the larger session would be taken
+    back by others, the smaller ones would start again, and so on in a loop.
+    """
+    victims = list(lost)
+    for account in claimant.account.path:
+        for r in (0, 1, 2):
+            after = account.allocated[r] + claimant.amount[r] - sum(v.amount[r] for v in victims)
+            if account.allocated[r] <= account.allocatable[r] < after:
+                return False
+    return True
+
+
 class Losses:
     """Which victims of a search their projects may lose, if all before them are lost."""
 

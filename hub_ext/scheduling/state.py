@@ -49,6 +49,8 @@ class State:
         self.starts: dict[str, list[TaskPlacement]] = {}
         self.reservations: dict[str, tuple[TaskPlacement, ...]] = {}
         self.evicted: list[Job] = []
+        self.overdue: list[Job] = []
+        """Those that have waited too long and still have to, the oldest first."""
         self.kept_nodes: set[int] = set()
         """Nodes on which the head of the line has a reservation."""
 
@@ -81,6 +83,10 @@ class State:
             self.accounts.request(project, total)
             if kind == "running":
                 self.accounts.book(project, total, fixed)
+
+    def decided(self, job: Job) -> bool:
+        """Whether the session starts, or has a place kept for it."""
+        return job.id in self.starts or job.id in self.reservations
 
     def release(
         self, capacity: Capacity, session: Session, placements: Iterable[TaskPlacement]

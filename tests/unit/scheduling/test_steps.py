@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from small_site import NOW, carry_out, evicted, node, project, requeued, session, started
+from starvation import LONGEST_LIMIT_S, MOST_PASSES, STEP_S, Patience
 
 from hub_ext.scheduling import schedule
 from hub_ext.scheduling.invariants import violations
@@ -24,6 +25,13 @@ CAPACITY = {"no_slice", "no_devices", "no_cpu", "no_memory", "gang"}
 LEAVES = ("ml101", "vision", "arts")
 
 
+def is_over(one: Session, now: float) -> bool:
+    """Whether a running session has outlived its time limit."""
+    if one.state != "running" or one.time_limit_s is None or one.running_since is None:
+        return False
+    return one.running_since + one.time_limit_s <= now
+
+
 class LifeOfASite(RuleBasedStateMachine):
     """Submit, end, cancel, drain, lose nodes, change quotas, let time pass, and schedule."""
 
@@ -32,6 +40,7 @@ class LifeOfASite(RuleBasedStateMachine):
         self.policy = policy
         self.number = 0
         self.site = Snapshot(NOW, NODES, PROJECTS, ())
+        self.patience = Patience()
 
     def _change(self, name: str, **values: object) -> None:
         self.site = replace(
@@ -161,7 +170,28 @@ class LifeOfASite(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from((1.0, 300.0, 5000.0)))
     def time_passes(self, seconds: float) -> None:
-        self.site = replace(self.site, now=self.site.now + seconds)
+        """Those whose time limit is over are stopped, as the live loop does."""
+        now = self.site.now + seconds
+        left = tuple(s for s in self.site.sessions if not is_over(s, now))
+        self.site = replace(self.site, now=now, sessions=left)
+
+    @rule(
+        leaf=st.sampled_from(LEAVES),
+        gpu=st.sampled_from((100, 300, 500)),
+        priority=st.integers(0, 1),
+        preemptible=st.booleans(),
+    )
+    def small_ones_keep_coming(self, leaf: str, gpu: int, priority: int, preemptible: bool) -> None:
+        """Hour after hour, until nobody waits for a place that only time keeps from it."""
+        for turn in range(MOST_PASSES + 2):
+            waiting = [s for s in self.site.sessions if s.state == "pending"]
+            if len(waiting) < 12:
+                for limit in (600.0, LONGEST_LIMIT_S, 3000.0):
+                    self.submit(leaf, gpu, 500, 1, priority, preemptible, limit, False)
+            self.the_evicted_are_gone()
+            if not self.patience.waits and turn:
+                return
+            self.time_passes(STEP_S)
 
     @rule()
     def a_pass(self) -> None:
@@ -176,6 +206,7 @@ class LifeOfASite(RuleBasedStateMachine):
         assert not firm & evicted(decisions)
         open_nodes = {n.name for n in self.site.nodes if n.schedulable}
         assert all(p.node in open_nodes for s in decisions.starts for p in s.placements)
+        assert self.patience.note(self.site, started(decisions)) == []
         self.site = carry_out(self.site, decisions)
 
     @rule()
