@@ -154,11 +154,17 @@
         "The higher goes first among the sessions of the project; " +
         `from ${priority.min} to ${maxPriority}.`;
       byId("launch-lifetime_h-meaning").textContent = maxLifetimeH
-        ? `Empty: ${maxLifetimeH}, the most.`
-        : "Empty: no limit.";
+        ? `Left empty: ${maxLifetimeH}, the most that is allowed.`
+        : "Left empty: no end.";
     };
     project.addEventListener("change", apply);
     apply();
+  }
+
+  /* The browser cannot point at a wrong field in a folded part. */
+  function unfoldWrong() {
+    const more = byId("launch-more");
+    more.addEventListener("invalid", () => (more.open = true), true);
   }
 
   /* What the page would send, as launch options (the hub reads the same fields). */
@@ -326,6 +332,7 @@
   linkPresets();
   linkProject();
   linkSuggestion();
+  unfoldWrong();
   keepOnSubmit();
   form.addEventListener("input", askSoon);
   form.addEventListener("change", askSoon);
