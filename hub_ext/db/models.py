@@ -293,17 +293,3 @@ class PresetRow(Base):
     cpu_milli: Mapped[int]
     memory_mib: Mapped[int]
     rank: Mapped[int] = mapped_column(default=0)
-
-
-class FolderRow(Base):
-    """A virtual folder; its directory is named by ``id``, never by ``name``."""
-
-    __tablename__ = "folders"
-    __table_args__ = (UniqueConstraint("owner", "name"),)
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    owner: Mapped[str]
-    name: Mapped[str]
-    """"" is the owner's persistent home."""
-    usage: Mapped[str] = mapped_column(default="general")
-    created_at: Mapped[float]

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hub_ext.db.models import FolderRow
+from hub_ext.db.folder_models import FolderRow
 from hub_ext.errors import BadValue, Conflict
 from hub_ext.folders.names import HOME, check_folder_name, check_target, is_dot_folder
 from hub_ext.folders.storage import FolderStorage

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hub_ext.db.models import FolderRow
+from hub_ext.db.folder_models import FolderRow
 from hub_ext.nodes import inventory
 from hub_ext.nodes.presets import list_presets
 from hub_ext.sessions.launch import bad_value

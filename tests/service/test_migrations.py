@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 
-from hub_ext.db import connection
+from hub_ext.db import connection, folder_models, image_models  # noqa: F401 (their tables)
 from hub_ext.db.connection import Database
 from hub_ext.db.models import Base, ProjectRow, RunRow, SessionRow, SliceRow
 
