@@ -143,6 +143,8 @@ class EndedHandler(_SpawnerHandler):
             row = self.site.store.live(self.text(values, "user"), self.text(values, "server_name"))
             if row is None:
                 raise NotFound("There is no such session.")
+            if row.status == Status.PREEMPTED:  # its user gives it up: it need not come back
+                row = self.parts.launcher.stop(row.id, Why(message), by=row.user)
         else:
             row = self.site.store.get(session_id)
         if is_live(row) and self.run_id(values) in {None, row.run_id}:

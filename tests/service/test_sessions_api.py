@@ -169,3 +169,15 @@ async def test_a_session_that_is_being_reclaimed_has_no_grant(site: Site, rest: 
     again = {"user": "ann", "server_name": row.server_name, "options": row.options}
     answer = await rest("POST", "spawner/requests", again, by=SPAWNER)
     assert answer.status == 409, "the spawner asks again in a moment"
+
+
+async def test_who_gives_up_what_is_being_reclaimed_does_not_get_it_back(
+    site: Site, rest: RestClient
+) -> None:
+    key = await submitted(rest, preemptible=True)
+    Queue(site).pass_once()
+    site.store.transition(key, Status.PREEMPTED, Why(), by="scheduler")
+    row = site.store.get(key)
+    ended = {"user": "ann", "server_name": row.server_name, "outcome": "CANCELLED"}
+    answer = await rest("POST", "spawner/ended", ended, by=SPAWNER)
+    assert (answer.status, answer.body["status"]) == (200, "TERMINATED")
