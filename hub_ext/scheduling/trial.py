@@ -172,7 +172,7 @@ def carry_out(state: State, outcome: Outcome, kind: Kind) -> list[Evict]:
 def _why(kind: Kind, claimant: Job, moved: tuple[TaskPlacement, ...] | None) -> Reason:
     project = claimant.account.name
     if kind == "reclaim":
-        message = f"Project {project} takes back capacity that is its share."
+        message = f"Project {project} takes back its share."
     else:
         message = f"A session of higher priority of project {project} needs its place."
     if moved is None:
