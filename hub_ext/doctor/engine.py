@@ -14,6 +14,7 @@ from hub_ext.db.connection import Database, DatabaseError
 from hub_ext.doctor.finding import Deployment, Finding, fail, ok, warn
 from hub_ext.doctor.live_sessions import live_session_ids
 from hub_ext.images.catalogue import list_images
+from hub_ext.images.recipes import EXTENSION_LABEL
 
 OLDEST_API = (1, 41)
 DEPLOYMENT_LABEL = "org.apportion.deployment"
@@ -77,6 +78,14 @@ def images(_: Deployment) -> Iterator[Finding]:
         return
     with _client() as client:
         labelled = [image.reference for image in list_images(client) if image.labelled]
+        silent = client.api.images(filters={"label": [f"{EXTENSION_LABEL}=missing"]})
+    without = sorted(tag for image in silent for tag in image["RepoTags"] or ())
+    if without:
+        yield warn(
+            "images",
+            f"Without Apportion's extension, so no warning in JupyterLab: {', '.join(without)}",
+            "'./apportion image build' tries again; it needs the npm registry.",
+        )
     if labelled:
         yield ok("images", ", ".join(labelled))
     else:

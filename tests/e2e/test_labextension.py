@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
+import uuid
 import zipfile
 from pathlib import Path
 from shutil import copytree
 
+import docker
 import pytest
 
+from hub_ext.doctor.engine import images
+from hub_ext.doctor.finding import Deployment, Level
 from hub_ext.images.labextension import find_node
-from hub_ext.images.recipes import LABEXTENSION, PREBUILT
+from hub_ext.images.recipes import EXTENSION_LABEL, LABEXTENSION, PREBUILT
 
 PLACE = "apportion_lab-0.1.0.data/data/share/jupyter/labextensions/apportion-lab"
 _NOT_SOURCES = {"node_modules", "lib", "labextension", "__pycache__"}
@@ -65,3 +71,20 @@ def test_a_wheel_of_what_is_not_built_has_the_server_part(sources: Path) -> None
 
     assert "apportion_lab/session.py" in names
     assert not [name for name in names if "labextensions" in name]
+
+
+def test_doctor_names_images_that_were_built_without_the_extension() -> None:
+    reference = f"apportion/without-extension:{uuid.uuid4().hex[:8]}"
+    client = docker.from_env()
+    with io.BytesIO() as empty:
+        tarfile.open(fileobj=empty, mode="w").close()
+        changes = [f"LABEL {EXTENSION_LABEL}=missing"]
+        client.api.import_image_from_data(empty.getvalue(), *reference.split(":"), changes=changes)
+    try:
+        found = images(Deployment(Path(), None, {}, ""))
+        (warned,) = [finding for finding in found if finding.level is Level.WARN]
+        assert reference in warned.message
+        assert "image build" in warned.way_out
+    finally:
+        client.images.remove(reference)
+        client.close()
