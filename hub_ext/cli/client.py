@@ -27,7 +27,8 @@ EVENTS_TIMEOUT_S = 60.0
 """Events come with a heartbeat every 20 s; a stream that is still for so long is dead."""
 _PAGE = 500
 """Largest page of results."""
-_LARGEST_ANSWER = 64 * 1024 * 1024
+_CHECK = "Check the address (--url URL), or ask whoever runs it."
+_LOOK = "What was asked for may still happen: look before you ask again (apportion list)."
 
 
 class ClientError(Exception):
@@ -128,8 +129,11 @@ class Client:
     def _json(
         self, method: str, address: str, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        with self._open(method, address, body) as answer, _connection_errors(self.url):
-            text = answer.read(_LARGEST_ANSWER)
+        with self._open(method, address, body) as answer:
+            try:
+                text = answer.read()
+            except (OSError, http.client.HTTPException):
+                raise ServiceAway(f"The answer of {self.url} broke off.", _LOOK) from None
         try:
             values = json.loads(text)
         except (ValueError, RecursionError):
@@ -193,7 +197,9 @@ def _connection_errors(url: str) -> Iterator[None]:
     """What the network, the name service or TLS says, in words. Raises ServiceAway."""
     try:
         yield
-    except urllib.error.URLError as error:
+    except urllib.error.URLError as error:  # before the request was sent
+        if isinstance(error.reason, TimeoutError):
+            raise ServiceAway(f"{url} gave no answer in time.", _CHECK) from None
         raise _unreachable(url, error.reason) from None
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(url, error) from None
@@ -201,25 +207,19 @@ def _connection_errors(url: str) -> Iterator[None]:
 
 def _unreachable(url: str, reason: object) -> ServiceAway:
     if isinstance(reason, TimeoutError):
-        return ServiceAway(
-            f"{url} gave no answer in time.",
-            "What was asked for may still happen: look before you ask again (apportion list).",
-        )
+        return ServiceAway(f"{url} gave no answer in time.", _LOOK)
     if isinstance(reason, ssl.SSLError):
         return ServiceAway(
             f"No secure connection to {url}: {reason.reason or reason}.",
             "Name the site's CA bundle in SSL_CERT_FILE, or check the address.",
         )
     if isinstance(reason, socket.gaierror):
-        return ServiceAway(f"The host of {url} is unknown.", "Check the address (--url).")
-    start = "start it with './apportion up', or " if _is_this_machine(url) else ""
+        return ServiceAway(f"The host of {url} is unknown.", _CHECK)
+    way_out = _CHECK
+    if _is_this_machine(url):
+        way_out = "Start it with './apportion up', or name another address: --url URL."
     detail = "" if isinstance(reason, ConnectionRefusedError) else f" ({reason})"
-    return ServiceAway(
-        f"Nothing answers at {url}{detail}.",
-        f"If it is stopped, {start}name another address: --url URL."
-        if start
-        else "Check the address (--url URL), or ask whoever runs it.",
-    )
+    return ServiceAway(f"Nothing answers at {url}{detail}.", way_out)
 
 
 def _no_service(url: str, status: int) -> ServiceAway:
@@ -240,7 +240,7 @@ def _refusal(url: str, error: urllib.error.HTTPError) -> ClientError:
         place = error.headers.get("Location", "")
         return ServiceAway(f"{url} sends elsewhere: {place}.", "Give that address with --url.")
     try:
-        values = json.loads(error.read(_LARGEST_ANSWER))
+        values = json.loads(error.read())
         body = values.get("error", values)  # the hub's own API has no "error" around it
         message = str(body["message"])
     except (ValueError, RecursionError, OSError, http.client.HTTPException):

@@ -25,7 +25,7 @@ ENTRIES = {
     "doctor": Entry("doctor", "Check the machine and a deployment."),
     "test": Entry("testing", "Run linters and all tests."),
     "image": Entry("image", "Kernel images: what a session runs in."),
-    "simulate": Entry("simulate", "Run the scheduler on scenarios."),
+    "simulate": Entry("simulate", "Run the scheduler on the scenarios of FILE."),
     "simulate-trace": Entry("simulate", "What would this hardware hold?"),
     "login": Entry("login", "Keep the address of a hub and your token for it."),
     "logout": Entry("login", "Forget a token that login has kept."),

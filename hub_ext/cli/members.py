@@ -174,7 +174,7 @@ def import_(
         print_json(done)
     else:
         _tell_import(done)
-    if any(line["result"] == "wrong" for line in done["lines"]):
+    if done["wrong"]:
         sys.exit(1)
 
 
@@ -189,8 +189,5 @@ def _tell_import(done: dict[str, Any]) -> None:
             ],
         )
     warn_all(done)
-    results = [each["result"] for each in done["lines"]]
-    counts = ", ".join(
-        f"{results.count(name)} {name}" for name in ("add", "change", "same", "wrong")
-    )
+    counts = ", ".join(f"{done[name]} {name}" for name in ("add", "change", "same", "wrong"))
     say(f"{counts}. {'Written.' if done['written'] else 'Nothing is written.'}")

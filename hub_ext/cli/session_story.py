@@ -37,7 +37,7 @@ def _facts(session: dict[str, Any], url: str) -> Iterator[tuple[str, str]]:
     yield "Resources", _resources(session)
     yield "Node", _place(session)
     for folder in session["folders"]:
-        yield "Folder", f"{folder['name']} at {folder['target']} ({folder['mode']})"
+        yield "Folder", f"{folder['name'] or 'home'} at {folder['target']} ({folder['mode']})"
     yield "Priority", str(session["priority"])
     yield "Preemptible", _preemptible(session)
     yield "Lifetime", _lifetime(session)
@@ -92,7 +92,8 @@ def _lifetime(session: dict[str, Any]) -> str:
     if session["running_at"] is None or session["ended_at"] is not None:
         return exact_span(session["lifetime_s"])
     left = session["running_at"] + session["lifetime_s"] - time.time()
-    return f"{exact_span(session['lifetime_s'])}, {span(left)} left"
+    shown = exact_span(left // 60 * 60) if left >= 60 else span(left)
+    return f"{exact_span(session['lifetime_s'])}, {shown} left"
 
 
 def _when(at: float | None) -> str:

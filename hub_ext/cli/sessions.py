@@ -13,7 +13,7 @@ from hub_ext.cli.references import SHORT_ID, find_session
 from hub_ext.cli.service_command import body_of, print_json, service_command
 from hub_ext.cli.session_story import show_history, show_session
 from hub_ext.cli.tables import ago, number, say, show_table
-from hub_ext.cli.waiting import standing
+from hub_ext.cli.waiting import place_in_line
 
 _LIVE = (
     "PENDING",
@@ -98,7 +98,7 @@ def _show_list(sessions: list[dict[str, Any]], *, with_ids: bool) -> None:
         if session["notice"]:
             say(f"{session['name']}: {session['notice']['message']}", style="yellow")
         elif session["status"] == "PENDING":
-            say(f"{session['name']}: {standing(session)}")
+            say(f"{session['name']}: {place_in_line(session)}")
 
 
 def _row(session: dict[str, Any]) -> Iterator[str]:

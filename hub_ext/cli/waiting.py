@@ -60,13 +60,17 @@ def wait_until_they_run(
     """The sessions when each of them runs or has ended. tell: gets a line at each change."""
     known = {session["id"]: session for session in sessions}
     told = ""
-    changes = follow(client, [*known], on_away=lambda error: tell(error.message), pause=pause)
-    for session in changes:
-        known[session["id"]] = session
-        line = _line([*known.values()])
+
+    def tell_news(line: str) -> None:
+        nonlocal told
         if line != told:
             tell(line)
             told = line
+
+    changes = follow(client, [*known], on_away=lambda e: tell_news(e.message), pause=pause)
+    for session in changes:
+        known[session["id"]] = session
+        tell_news(_line([*known.values()]))
         if all(map(is_settled, known.values())):
             break
     changes.close()  # type: ignore[attr-defined]
@@ -92,11 +96,23 @@ def _line(sessions: list[dict[str, Any]]) -> str:
 
 def standing(session: dict[str, Any]) -> str:
     """Status, place in line, estimate and reason of one session."""
-    words = [session["status"].lower()]
+    return _sentence([session["status"].lower(), *_place(session)], session)
+
+
+def place_in_line(session: dict[str, Any]) -> str:
+    """The same without the status."""
+    return _sentence(_place(session), session)
+
+
+def _place(session: dict[str, Any]) -> list[str]:
+    words = []
     if session["position"] is not None:
         words.append(f"place {session['position']} in line")
     if session["estimate_s"] is not None:
         words.append(f"about {span(session['estimate_s'])}")
-    reason = session["reason"]
-    told = ", ".join(words)
-    return f"{told}: {reason['message']}" if reason else told
+    return words
+
+
+def _sentence(words: list[str], session: dict[str, Any]) -> str:
+    reason = [session["reason"]["message"]] if session["reason"] else []
+    return ": ".join([*([", ".join(words)] if words else []), *reason])
