@@ -88,6 +88,8 @@ class SessionRow(Base):
     stops_at: Mapped[float | None]
     evicted_for: Mapped[str | None]
     """Id of the session that it makes room for."""
+    dismissed: Mapped[bool] = mapped_column(default=False)
+    """Its user was taken off the list of its project, and it starts only if he is back."""
     version: Mapped[int] = mapped_column(default=1)
 
     slices: Mapped[list[SliceRow]] = relationship(
@@ -196,6 +198,8 @@ class ProjectRow(Base):
     """GPU-hours (of a physical device) that it may use in its term."""
     member_limits: Mapped[dict[str, Any]] = mapped_column(JSON)
     """Limits of each member (see hub_ext.projects.limits)."""
+    bounds: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """images, presets, member_limits as an admin last set them (see hub_ext.projects.bounds)."""
 
 
 class MemberRow(Base):

@@ -22,15 +22,14 @@ from hub_ext.projects.membership import Role, roles_of
 from hub_ext.projects.permissions import Action, may
 from hub_ext.projects.shares import (
     Allowance,
-    Rows,
     allowed,
     greatest_quota,
     limit_of,
-    read_projects,
     term_is_over,
     term_sentence,
 )
-from hub_ext.projects.usage import gpu_hours, line
+from hub_ext.projects.tree import Rows, lineage, read_projects
+from hub_ext.projects.usage import gpu_hours
 from hub_ext.scheduling.amounts import cores, fgpu
 from hub_ext.scheduling.model import UNLIMITED, Demand, Resources
 from hub_ext.sessions.launch import MAX_PRIORITY
@@ -87,7 +86,7 @@ def admit(db: Session, site: Site, ask: Ask) -> Admission:
     now = time.time()
     projects = read_projects(db)
     row, role = launch_project(db, site, ask.user, ask.groups, ask.admin, ask.project)
-    above = line(projects, row.name)
+    above = lineage(projects, row.name)
     _check_lasts(site, above, now)
     _check_allowed(db, site, above, ask)
     groups = allowed(projects, row.name, "resource_groups")
@@ -162,7 +161,7 @@ def _candidates(projects: Rows, roles: Mapping[str, Role], now: float) -> list[s
     """Where the user may launch; those whose term is over only if there is nothing else."""
     mine = [name for name in projects if may(roles.get(name), Action.LAUNCH)]
     lasting = [
-        name for name in mine if not any(term_is_over(row, now) for row in line(projects, name))
+        name for name in mine if not any(term_is_over(row, now) for row in lineage(projects, name))
     ]
     return lasting or mine
 

@@ -1,4 +1,7 @@
-"""Pending sessions that may not start whatever the capacity: a member's sessions, a budget."""
+"""Pending sessions that may not start whatever the capacity.
+
+Their user was taken off the list, a budget is used up, or he runs as many as he may.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
 from hub_ext.projects.limits import limits_of
-from hub_ext.projects.shares import Rows, read_projects
-from hub_ext.projects.usage import UsageHistory, line
+from hub_ext.projects.membership import listed_roles, role_in
+from hub_ext.projects.permissions import Action, may
+from hub_ext.projects.tree import Rows, lineage, read_projects
+from hub_ext.projects.usage import UsageHistory
 from hub_ext.scheduling.model import Reason
 from hub_ext.sessions.status import BOOKED
 
@@ -29,15 +34,17 @@ def held_reasons(
     rows: Sequence[SessionRow],
     history: UsageHistory | None = None,
 ) -> dict[str, Reason]:
-    """Why some of the pending ``rows`` are held, by id: ``budget`` or ``member_limit``.
+    """Why some of the pending ``rows`` are held, by id.
 
-    Of each member the first in line may start, as many as his limit leaves free. ``rows``
-    may have sessions that are not stored (a dry run). ``history``: as in the shares.
+    Codes: not_member, budget, member_limit. Of each member the first in line may start, as
+    many as his limit leaves free. ``rows`` may have sessions that are not stored (a dry run).
+    ``history``: as in the shares.
     """
     if not rows:
         return {}
     projects = read_projects(db)
     reasons = _over_budget(db, policy, now, projects, rows, history or UsageHistory())
+    reasons |= _dismissed(db, projects, rows)
     free_to_start = [row for row in rows if row.id not in reasons and row.project in projects]
     return reasons | _over_member_limit(db, projects, free_to_start)
 
@@ -48,6 +55,31 @@ def budget_spent(row: ProjectRow, used_gpu_h: float, fgpu_per_gpu: int) -> str:
         return ""
     used, budget = used_gpu_h * fgpu_per_gpu, row.budget_gpu_h * fgpu_per_gpu
     return f"Project {row.name} has used {used:.1f} of its budget of {budget:.1f} fGPU-hours"
+
+
+def _dismissed(db: Session, projects: Rows, rows: Sequence[SessionRow]) -> dict[str, Reason]:
+    """Marked when their user was taken off the list, and he has not come back since.
+
+    What groups of the hub say is known only while he asks for something.
+    """
+    marked = [row for row in rows if row.dismissed]
+    if not marked:
+        return {}
+    listed = listed_roles(db, {row.user for row in marked})
+    return {
+        row.id: _not_member(row)
+        for row in marked
+        if not may(role_in(lineage(projects, row.project), listed[row.user]), Action.LAUNCH)
+    }
+
+
+def _not_member(row: SessionRow) -> Reason:
+    return Reason(
+        "not_member",
+        f"{row.user} was taken off the list of members of project {row.project}.",
+        f"It starts from its place in line once an instructor adds {row.user} again; or cancel it"
+        " and launch it anew where you are a member.",
+    )
 
 
 def _over_budget(
@@ -69,7 +101,7 @@ def _over_budget(
         return {}
     found = {}
     for row in rows:
-        above = (each.name for each in line(projects, row.project))
+        above = (each.name for each in lineage(projects, row.project))
         sentence = next((spent[name] for name in above if name in spent), "")
         if sentence and row.gpu_milli:
             found[row.id] = Reason(

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import SessionRow
-from hub_ext.projects.tree import Parents, above
+from hub_ext.projects.tree import Rows, lineage
 from hub_ext.sessions.status import BOOKED, Status
 
 
@@ -29,13 +29,12 @@ class Holding:
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
-def holdings(db: Session, parents: Parents) -> Mapping[str, Holding]:
+def holdings(db: Session, rows: Rows) -> Mapping[str, Holding]:
     """By project, each with what is below it."""
-    found = {name: Holding() for name in parents}
+    found = {name: Holding() for name in rows}
     for name, own in _own(db).items():
-        for each in [name, *above(name, parents)]:
-            if each in found:
-                found[each].add(own)
+        for row in lineage(rows, name):
+            found[row.name].add(own)
     return found
 
 

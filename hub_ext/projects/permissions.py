@@ -14,7 +14,7 @@
 | appoint    | name and dismiss instructors                          | yes   | no         | no     |
 | govern     | create, archive, restore; quota, limit, weight, ...   | yes   | no         | no     |
 
-"From those the admin allows" and "up to" are checked in ``instructors.py``.
+"From those the admin allows" and "up to" are checked in ``bounds.py``.
 """
 
 from __future__ import annotations

@@ -8,19 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
 from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
 from hub_ext.errors import BadValue, Conflict, NotFound
-from hub_ext.projects import audit, instructors
+from hub_ext.fgpu import FgpuUnit
+from hub_ext.projects import audit
+from hub_ext.projects.bounds import check_limits, most_for_members
 from hub_ext.projects.limits import limits_of
 from hub_ext.projects.member_list import Line, read_member_list
-from hub_ext.projects.membership import Role
+from hub_ext.projects.membership import Role, listed_roles, role_in
 from hub_ext.projects.permissions import Action, By, may, require
 from hub_ext.projects.settings import read_limits
-from hub_ext.sessions.status import LIVE
+from hub_ext.projects.tree import lineage, read_projects
+from hub_ext.sessions.status import LIVE, Status
+from hub_ext.sessions.store import Why, amend
 
 _APPOINT = "Only an admin names, changes or dismisses an instructor."
 _ENROL = "Only instructors and admins change the members of a project."
@@ -36,12 +40,27 @@ class Outcome:
     result: str
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A member taken off the list, and his sessions: those that run go on, all else waits.
+
+    ``stays_as``: what he is in the project all the same (it is open to all, or he teaches one
+    above it); then nothing becomes of his sessions.
+    """
+
+    row: MemberRow
+    running: int
+    waiting: int
+    stays_as: Role | None
+
+
 class Roster:
     """Who has been listed in which project. Groups of the hub are not in it."""
 
-    def __init__(self, database: Database, announce: Callable[[], None]) -> None:
+    def __init__(self, database: Database, unit: FgpuUnit, announce: Callable[[], None]) -> None:
         """``announce`` is called after every change."""
         self._database = database
+        self._unit = unit
         self._announce = announce
 
     def members(
@@ -63,7 +82,7 @@ class Roster:
             if db.get(MemberRow, (project, user)) is not None:
                 raise Conflict(f"{user} is already listed in project {project}.", field="user")
             _require(by, role)
-            own = _checked_limits(row, None, limits, by)
+            own = self._checked_limits(row, None, limits, by)
             member = _add(db, project, user, role, own, by)
         self._announce()
         return member
@@ -84,29 +103,31 @@ class Roster:
             _require(by, Role(member.role), role or Role(member.role))
             own = member.limits
             if limits is not None:
-                own = _checked_limits(row, member, limits, by)
+                own = self._checked_limits(row, member, limits, by)
             changed = _change(db, member, role or Role(member.role), own, by)
         if changed:
             self._announce()
         return member
 
-    def remove(self, project: str, user: str, *, by: By) -> tuple[MemberRow, int]:
-        """Take somebody off the list; the number is of his live sessions, which go on."""
+    def remove(self, project: str, user: str, *, by: By, dry_run: bool = False) -> Removal:
+        """Take somebody off the list; ``dry_run`` only tells what that means.
+
+        Sessions that wait, or come back to the queue, then start only if he is back in the
+        project. Raises NotFound, Forbidden, Conflict.
+        """
         with self._database.transaction() as db:
             _project(db, project)
             member = _member(db, project, user, by)
             _require(by, Role(member.role))
-            db.delete(member)
+            removal = _removal(db, member)
+            if dry_run:
+                return removal
+            if removal.stays_as is None:
+                _dismiss(db, member, by)
             audit.note(db, by.user, "member.remove", user, project, _as_json(member), None)
-            live = db.scalar(
-                select(func.count()).where(
-                    SessionRow.project == project,
-                    SessionRow.user == user,
-                    SessionRow.status.in_(LIVE),
-                )
-            )
+            db.delete(member)
         self._announce()
-        return member, live or 0
+        return removal
 
     def import_list(
         self, project: str, text: str, *, by: By, dry_run: bool = False, skip_wrong: bool = False
@@ -135,6 +156,17 @@ class Roster:
             self._announce()
         return outcomes
 
+    def _checked_limits(
+        self, project: ProjectRow, member: MemberRow | None, values: Mapping[str, Any], by: By
+    ) -> dict[str, Any]:
+        """Own limits of a member; an instructor's stay within what the admin allows him."""
+        limits = read_limits(values, "limits")
+        if not may(by.role, Action.GOVERN):
+            new = limits_of(project, None).model_copy(update=limits)
+            old, most = limits_of(project, member), most_for_members(project)
+            check_limits(new, old, most, "limits", self._unit)
+        return limits
+
 
 def _project(db: Session, name: str) -> ProjectRow:
     row = db.get(ProjectRow, name, with_for_update=True)
@@ -160,16 +192,31 @@ def _require(by: By, *roles: Role) -> None:
         require(by.role, Action.APPOINT, _APPOINT, "role")
 
 
-def _checked_limits(
-    project: ProjectRow, member: MemberRow | None, values: Mapping[str, Any], by: By
-) -> dict[str, Any]:
-    """Own limits of a member; an instructor's stay within those of the project."""
-    limits = read_limits(values, "limits")
-    if not may(by.role, Action.GOVERN):
-        bounds, old = limits_of(project, None), limits_of(project, member)
-        merged = bounds.model_copy(update=limits)
-        instructors.check_limits(merged, old, bounds, "limits")
-    return limits
+def _removal(db: Session, member: MemberRow) -> Removal:
+    """What it means to take this member off the list."""
+    listed = listed_roles(db, [member.user])[member.user]
+    del listed[member.project]
+    stays_as = role_in(lineage(read_projects(db), member.project), listed)
+    live = _live_sessions(db, member)
+    waiting = sum(row.status == Status.PENDING for row in live)
+    return Removal(member, len(live) - waiting, waiting, stays_as)
+
+
+def _dismiss(db: Session, member: MemberRow, by: By) -> None:
+    """Mark his sessions, in their history too."""
+    said = f"{member.user} was taken off the list of members of project {member.project}."
+    why = Why(said, "not_member")
+    for session_id in [row.id for row in _live_sessions(db, member)]:
+        amend(db, session_id, why, by=by.user, allowed=LIVE, dismissed=True)
+
+
+def _live_sessions(db: Session, member: MemberRow) -> Sequence[SessionRow]:
+    query = select(SessionRow).where(
+        SessionRow.project == member.project,
+        SessionRow.user == member.user,
+        SessionRow.status.in_(LIVE),
+    )
+    return db.scalars(query).all()
 
 
 def _outcome(line: Line, listed: MemberRow | None, by: By) -> Outcome:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import ProjectRow, SessionRow
 from hub_ext.hours import closed, in_force, opening
-from hub_ext.projects.usage import UsageHistory, line
+from hub_ext.projects.tree import Rows, lineage, read_projects
+from hub_ext.projects.usage import UsageHistory
 from hub_ext.scheduling.model import UNLIMITED, Project, Resources, Weights
 from hub_ext.sessions.status import LIVE
 
@@ -22,14 +23,7 @@ _RESOURCES = ("gpu_milli", "cpu_milli", "memory_mib")
 _LAST_DATE = 253402300799.0 - 2 * 86400
 """Two days before the end of the year 9999: a date in every time zone."""
 
-Rows = Mapping[str, ProjectRow]
 Allowance = Literal["images", "presets", "kinds", "resource_groups"]
-
-
-def read_projects(db: Session) -> dict[str, ProjectRow]:
-    """All projects, archived ones too, the oldest first."""
-    query = select(ProjectRow).order_by(ProjectRow.created_order)
-    return {row.name: row for row in db.scalars(query)}
 
 
 def scheduler_projects(
@@ -58,7 +52,7 @@ def scheduler_projects(
 def allowed(rows: Rows, name: str, what: Allowance) -> frozenset[str] | None:
     """What sessions of a project may use, by its list and those above it; None: everything."""
     narrow: frozenset[str] | None = None
-    for row in line(rows, name):
+    for row in lineage(rows, name):
         names = getattr(row, what)
         if names is not None:
             narrow = frozenset(names) if narrow is None else narrow & frozenset(names)
@@ -129,11 +123,11 @@ def _within_limit(row: ProjectRow, quota: Mapping[str, int]) -> Resources:
 def _shown(rows: Rows, live: Collection[str]) -> set[str]:
     """Projects in use, and everything above them: its limits hold for them."""
     in_use = [n for n, row in rows.items() if row.archived_at is None or n in live]
-    return {row.name for name in in_use for row in line(rows, name)}
+    return {row.name for name in in_use for row in lineage(rows, name)}
 
 
 def _project(rows: Rows, row: ProjectRow, usage: float, tz: tzinfo, now: float) -> Project:
-    circle = line(rows, row.name)[-1].parent == row.name
+    circle = lineage(rows, row.name)[-1].parent == row.name
     return Project(
         name=row.name,
         parent=None if circle else row.parent,

@@ -14,21 +14,13 @@ from hub_ext.db.connection import Database
 from hub_ext.db.models import PresetRow, ProjectRow, ResourceGroupRow, SessionRow
 from hub_ext.errors import BadValue, Conflict, NotFound
 from hub_ext.fgpu import FgpuUnit
-from hub_ext.projects import audit, instructors
+from hub_ext.projects import audit, bounds
+from hub_ext.projects.consequences import consequences
 from hub_ext.projects.holdings import Holding, holdings
-from hub_ext.projects.limits import MemberLimits, limits_of
 from hub_ext.projects.permissions import Action, By, may, needed, require
 from hub_ext.projects.roster import Roster
-from hub_ext.projects.settings import (
-    QUOTA_KEYS,
-    REST_NAMES,
-    ProjectSettings,
-    amount,
-    check_name,
-    read_settings,
-)
-from hub_ext.projects.tree import above, check_place, depth_first
-from hub_ext.projects.usage import line
+from hub_ext.projects.settings import REST_NAMES, ProjectSettings, check_name, read_settings
+from hub_ext.projects.tree import Rows, check_place, depth_first, lineage, read_projects
 from hub_ext.sessions.status import LIVE
 
 FIRST_PROJECT = "default"
@@ -48,7 +40,7 @@ class ProjectStore:
 
     def __init__(self, database: Database, unit: FgpuUnit) -> None:
         self.database = database
-        self.roster = Roster(database, self._announce)
+        self.roster = Roster(database, unit, self._announce)
         self._unit = unit
         self._listeners: list[Callable[[], None]] = []
 
@@ -59,22 +51,21 @@ class ProjectStore:
     def get(self, name: str) -> ProjectRow:
         """One project, archived or not. Raises NotFound."""
         with self.database.transaction() as db:
-            return _one(_read_all(db), name)
+            return _one(read_projects(db), name)
 
     def tree(self, *, archived: bool = False) -> list[ProjectRow]:
         """Every project after its parent, siblings by age; those that are archived or not."""
         with self.database.transaction() as db:
-            rows = _read_all(db)
+            rows = read_projects(db)
         wanted = {
             name: row for name, row in rows.items() if (row.archived_at is not None) == archived
         }
-        order = depth_first({name: row.parent for name, row in wanted.items()})
-        return [wanted[name] for name in order]
+        return depth_first(wanted)
 
     def holdings(self) -> Mapping[str, Holding]:
         """What the sessions of each project hold now, with those below it."""
         with self.database.transaction() as db:
-            return holdings(db, _parents(_read_all(db)))
+            return holdings(db, read_projects(db))
 
     def create(self, name: str, values: Mapping[str, Any], *, by: By) -> Changed:
         """A new project; ``values`` by the columns of ProjectSettings.
@@ -84,7 +75,7 @@ class ProjectStore:
         require(by.role, Action.GOVERN, "Only an admin creates projects.")
         check_name(name)
         with self.database.transaction() as db:
-            rows = _read_all(db, for_change=True)
+            rows = read_projects(db, for_change=True)
             if name in rows:
                 archived = " It is archived; restore it." if rows[name].archived_at else ""
                 raise Conflict(f"There is already a project {name}.{archived}", field="name")
@@ -94,6 +85,7 @@ class ProjectStore:
                 created_at=time.time(),
                 created_order=(db.scalar(select(func.max(ProjectRow.created_order))) or 0) + 1,
                 version=1,
+                bounds=settings.model_dump(include=set(bounds.COLUMNS)),
                 **settings.model_dump(),
             )
             db.add(row)
@@ -109,36 +101,61 @@ class ProjectStore:
         by: By,
         version: int | None = None,
     ) -> Changed:
-        """Set these columns; ``member_limits`` only those that are named.
+        """Set these columns; of ``member_limits`` those that are named.
 
-        ``version``: of the project as it was read; another one is a Conflict. Raises NotFound,
-        Forbidden (beyond what the role may), BadValue, Conflict. A refusal changes nothing.
+        An instructor's None goes back to what the admin has set. ``version``: of the project
+        as it was read; another one is a Conflict. Raises NotFound, Forbidden (beyond what the
+        role may), BadValue, Conflict. A refusal changes nothing.
         """
         for column in values:
             field = REST_NAMES.get(column, column)
             message = f"Only an admin changes {field} of a project."
             require(by.role, needed(column), message, field)
         with self.database.transaction() as db:
-            rows = _read_all(db, for_change=True)
+            rows = read_projects(db, for_change=True)
             row = _one(rows, name)
             _check_changeable(row, version)
-            merged = {**_settings_of(row), **values}
-            if values.get("member_limits"):
-                merged["member_limits"] = {**row.member_limits, **values["member_limits"]}
-            settings = self._checked(db, name, merged, values, rows)
-            if not may(by.role, Action.GOVERN):
-                _check_bounds(row, settings, values, rows)
-            changed = _write(db, row, settings, by.user)
-            warnings = self._warnings(db, row, values, rows)
+            if may(by.role, Action.GOVERN):
+                changed, told = self._change_all(db, row, values, rows, by.user)
+            else:
+                changed, told = self._change_within_bounds(db, row, values, rows, by.user)
+            warnings = [*told, *consequences(db, rows, row, values, self._unit)]
         if changed:
             self._announce()
         return Changed(row, warnings)
+
+    def _change_all(
+        self, db: Session, row: ProjectRow, values: Mapping[str, Any], rows: Rows, by: str
+    ) -> tuple[bool, list[str]]:
+        """An admin sets the bounds of instructors together with what holds now."""
+        before, most = bounds.values_of(row), bounds.bounds_of(row)
+        wanted = {**_settings_of(row), **values, **bounds.merged_by_admin(before, values)}
+        settings = self._checked(db, row.name, wanted, values, rows)
+        after = settings.model_dump(include=set(bounds.COLUMNS))
+        anew = bounds.merged_by_admin(most, values)
+        anew |= {column: after[column] for column in anew if column in bounds.LISTS}
+        changed = _write(db, row, settings, {**most, **anew}, by)
+        return changed, list(bounds.overruled(before, most, after, self._unit))
+
+    def _change_within_bounds(
+        self, db: Session, row: ProjectRow, values: Mapping[str, Any], rows: Rows, by: str
+    ) -> tuple[bool, list[str]]:
+        """An instructor moves what holds now below the bounds."""
+        most = bounds.bounds_of(row)
+        wanted = bounds.merged(bounds.values_of(row), values, most)
+        settings = self._checked(
+            db, row.name, {**_settings_of(row), **values, **wanted}, values, rows
+        )
+        new = settings.model_dump(include=set(wanted))
+        bounds.check(new, most, lineage(rows, row.name)[1:], self._unit)
+        changed = _write(db, row, settings, most, by)
+        return changed, list(bounds.put_back(values, most, self._unit))
 
     def archive(self, name: str, *, by: By) -> ProjectRow:
         """Close it for good, or until ``restore``. Raises Forbidden, NotFound, Conflict."""
         require(by.role, Action.GOVERN, "Only an admin archives projects.")
         with self.database.transaction() as db:
-            rows = _read_all(db, for_change=True)
+            rows = read_projects(db, for_change=True)
             row = _one(rows, name)
             if name == FIRST_PROJECT:
                 raise Conflict(f"{name} cannot be archived: it is for those who have no project.")
@@ -155,7 +172,7 @@ class ProjectStore:
         """Open an archived project again, as it was. Raises Forbidden, NotFound, Conflict."""
         require(by.role, Action.GOVERN, "Only an admin restores projects.")
         with self.database.transaction() as db:
-            rows = _read_all(db, for_change=True)
+            rows = read_projects(db, for_change=True)
             row = _one(rows, name)
             if row.archived_at is None:
                 raise Conflict(f"Project {name} is not archived.")
@@ -177,7 +194,7 @@ class ProjectStore:
         name: str,
         merged: dict[str, Any],
         given: Mapping[str, Any],
-        rows: Mapping[str, ProjectRow],
+        rows: Rows,
     ) -> ProjectSettings:
         """The settings as they would be, if all of them together may be. Raises BadValue."""
         settings = read_settings(merged, self._unit)
@@ -186,7 +203,7 @@ class ProjectStore:
             if parent is None or parent.archived_at is not None:
                 what = "is archived" if parent else "does not exist"
                 raise BadValue(f"parent: project {settings.parent[:80]} {what}.", field="parent")
-        check_place(name, settings.parent, _parents(rows))
+        check_place(rows, name, settings.parent)
         for column, known in (
             ("presets", PresetRow.name),
             ("resource_groups", ResourceGroupRow.name),
@@ -195,47 +212,8 @@ class ProjectStore:
                 _check_known(getattr(settings, column), set(db.scalars(select(known))), column)
         return settings
 
-    def _warnings(
-        self, db: Session, row: ProjectRow, given: Mapping[str, Any], rows: Mapping[str, ProjectRow]
-    ) -> list[str]:
-        """Where more is held than what has just been set, here or above a new place."""
-        held = holdings(db, _parents(rows))
-        keys = QUOTA_KEYS.values()
-        bounds = [
-            (row, kind, key)
-            for kind in ("quota", "limit")
-            for key in keys
-            if f"{kind}_{key}" in given
-        ]
-        if "parent" in given:
-            places = above(row.name, _parents(rows))
-            bounds += [(rows[name], "limit", key) for name in places for key in keys]
-        found = [self._warning(*bound, held[bound[0].name]) for bound in bounds]
-        return [sentence for sentence in found if sentence]
 
-    def _warning(self, project: ProjectRow, kind: str, key: str, held: Holding) -> str:
-        bound, value = getattr(project, f"{kind}_{key}"), getattr(held, key)
-        if bound < 0 or value <= bound:
-            return ""
-        return (
-            f"Project {project.name} holds {amount(key, value, self._unit)}, above its {kind} of"
-            f" {amount(key, bound, self._unit)}. Nothing is stopped by this change."
-        )
-
-
-def _read_all(db: Session, *, for_change: bool = False) -> dict[str, ProjectRow]:
-    """All projects by name, the oldest first; locked against another change if wanted."""
-    query = select(ProjectRow).order_by(ProjectRow.created_order)
-    if for_change:
-        query = query.with_for_update()
-    return {row.name: row for row in db.scalars(query)}
-
-
-def _parents(rows: Mapping[str, ProjectRow]) -> dict[str, str | None]:
-    return {name: row.parent for name, row in rows.items()}
-
-
-def _one(rows: Mapping[str, ProjectRow], name: str) -> ProjectRow:
+def _one(rows: Rows, name: str) -> ProjectRow:
     if name not in rows:
         raise NotFound("There is no such project.")
     return rows[name]
@@ -265,35 +243,28 @@ def _check_known(names: list[str], known: set[str], field: str) -> None:
             )
 
 
-def _check_bounds(
-    row: ProjectRow,
-    settings: ProjectSettings,
-    given: Mapping[str, Any],
-    rows: Mapping[str, ProjectRow],
-) -> None:
-    """What an instructor may not widen. Raises Forbidden."""
-    for column in {"images", "presets"} & given.keys():
-        allowed = [getattr(project, column) for project in line(rows, row.name)]
-        instructors.check_narrowing(getattr(settings, column), allowed, column)
-    if "member_limits" in given:
-        bounds = limits_of(row, None)
-        new = MemberLimits.model_validate(settings.member_limits)
-        instructors.check_limits(new, bounds, bounds, "member_limits")
-
-
-def _write(db: Session, row: ProjectRow, settings: ProjectSettings, by: str) -> bool:
+def _write(
+    db: Session, row: ProjectRow, settings: ProjectSettings, most: dict[str, Any], by: str
+) -> bool:
     """Store what differs, with its audit row. False when nothing does."""
-    before, after = _settings_of(row), settings.model_dump()
+    before = {**_settings_of(row), **_named(bounds.bounds_of(row))}
+    after = {**settings.model_dump(), **_named(most)}
     if before == after:
         return False
-    for column, value in after.items():
+    for column, value in settings.model_dump().items():
         setattr(row, column, value)
+    row.bounds = most
     row.version += 1
     audit.note(db, by, "project.change", row.name, row.name, before, after)
     return True
 
 
-def _check_empty(db: Session, name: str, rows: Mapping[str, ProjectRow]) -> None:
+def _named(most: Mapping[str, Any]) -> dict[str, Any]:
+    """Bounds as the audit log names them."""
+    return {f"bounds.{column}": value for column, value in most.items()}
+
+
+def _check_empty(db: Session, name: str, rows: Rows) -> None:
     """Raises Conflict when sessions or projects still need it."""
     children = [row.name for row in rows.values() if row.parent == name and not row.archived_at]
     query = select(func.count()).where(SessionRow.project == name, SessionRow.status.in_(LIVE))

@@ -1,62 +1,78 @@
-"""The tree of projects as names and their parents. Pure."""
+"""The tree of projects: how it is read, and how it is walked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hub_ext.db.models import ProjectRow
 from hub_ext.errors import BadValue
 
 MAX_DEPTH = 10
 """Levels that the tree may have."""
 
-Parents = Mapping[str, str | None]
+Rows = Mapping[str, ProjectRow]
+"""Projects by name."""
 
 
-def above(name: str, parents: Parents) -> list[str]:
-    """The projects above it, the nearest first."""
-    found: list[str] = []
-    parent = parents.get(name)
-    while parent is not None:
-        found.append(parent)
-        parent = parents.get(parent)
+def read_projects(db: Session, *, for_change: bool = False) -> dict[str, ProjectRow]:
+    """All projects, archived ones too, the oldest first; ``for_change`` locks them."""
+    query = select(ProjectRow).order_by(ProjectRow.created_order)
+    if for_change:
+        query = query.with_for_update()
+    return {row.name: row for row in db.scalars(query)}
+
+
+def lineage(rows: Rows, name: str) -> list[ProjectRow]:
+    """The project and those above it, the nearest first. Ends where a circle would begin."""
+    found: list[ProjectRow] = []
+    here = rows.get(name)
+    while here is not None and here not in found:
+        found.append(here)
+        here = rows.get(here.parent) if here.parent is not None else None
     return found
 
 
-def below(name: str, parents: Parents) -> list[str]:
+def below(rows: Rows, name: str) -> list[str]:
     """All projects below it."""
-    return [other for other in parents if name in above(other, parents)]
+    return [
+        other
+        for other in rows
+        if other != name and any(row.name == name for row in lineage(rows, other))
+    ]
 
 
-def depth_first(parents: Parents) -> list[str]:
+def depth_first(rows: Rows) -> list[ProjectRow]:
     """Every project after its parent; siblings in the given order."""
-    children: dict[str | None, list[str]] = {}
-    for name, parent in parents.items():
-        top = parent if parent in parents else None
-        children.setdefault(top, []).append(name)
+    children: dict[str | None, list[ProjectRow]] = {}
+    for row in rows.values():
+        top = row.parent if row.parent in rows else None
+        children.setdefault(top, []).append(row)
 
-    def walk(parent: str | None) -> Iterator[str]:
-        for name in children.get(parent, ()):
-            yield name
-            yield from walk(name)
+    def walk(parent: str | None) -> Iterator[ProjectRow]:
+        for row in children.get(parent, ()):
+            yield row
+            yield from walk(row.name)
 
     return list(walk(None))
 
 
-def check_place(name: str, parent: str | None, parents: Parents) -> None:
+def check_place(rows: Rows, name: str, parent: str | None) -> None:
     """Raises BadValue when ``name`` below ``parent`` makes a circle or too deep a tree."""
     if parent is None:
         return
-    line = [parent, *above(parent, parents)]
-    if name in line:
+    above = lineage(rows, parent)
+    if any(row.name == name for row in above):
         raise BadValue(
             f"{name} cannot be below {parent}: {parent} is below {name}."
             if name != parent
             else f"{name} cannot be its own parent.",
             field="parent",
         )
-    deepest = max((len(above(other, parents)) for other in below(name, parents)), default=None)
-    own_levels = 1 if deepest is None else deepest - len(above(name, parents)) + 1
-    levels = len(line) + own_levels
+    deepest = max(len(lineage(rows, each)) for each in [name, *below(rows, name)])
+    levels = len(above) + 1 + deepest - len(lineage(rows, name))
     if levels > MAX_DEPTH:
         raise BadValue(
             f"{name} below {parent} makes a tree of {levels} levels; {MAX_DEPTH} are allowed.",

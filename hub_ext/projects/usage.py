@@ -5,12 +5,13 @@ Times are Unix s, amounts GPU-hours of a physical device. Those below a project 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, and_, case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from hub_ext.db.models import DeviceRow, NodeRow, ProjectRow, RunRow
+from hub_ext.projects.tree import Rows, lineage
 from hub_ext.scheduling.model import GPU
 
 _MILLI_GPU_H = GPU * 3600.0
@@ -98,9 +99,7 @@ class UsageHistory:
             return
         self._ended_of, self._ended_until = asked, until
 
-    def shares(
-        self, db: Session, rows: Mapping[str, ProjectRow], now: float, half_life_s: float
-    ) -> dict[str, float]:
+    def shares(self, db: Session, rows: Rows, now: float, half_life_s: float) -> dict[str, float]:
         """Past use of each project as a part of the cluster's GPUs, from 0 to 1.
 
         GPU time weighs half as much for each half-life that has passed; the same of the
@@ -112,7 +111,7 @@ class UsageHistory:
             return {}
         used: dict[str, float] = {}
         for name, amount in own.items():
-            for project in line(rows, name):
+            for project in lineage(rows, name):
                 used[project.name] = used.get(project.name, 0.0) + amount
         return {name: min(1.0, amount / (gpus * GPU)) for name, amount in used.items()}
 
@@ -186,13 +185,3 @@ def _gpus(db: Session) -> int:
         .where(DeviceRow.problem == "", NodeRow.problem == "")
     )
     return db.scalar(query) or 0
-
-
-def line(rows: Mapping[str, ProjectRow], name: str) -> list[ProjectRow]:
-    """The project and those above it, the nearest first. Ends where a circle would begin."""
-    found: list[ProjectRow] = []
-    here = rows.get(name)
-    while here is not None and here not in found:
-        found.append(here)
-        here = rows.get(here.parent) if here.parent is not None else None
-    return found

@@ -7,10 +7,12 @@ from typing import Any
 
 from hub_ext.db.models import AuditRow, MemberRow, ProjectRow
 from hub_ext.fgpu import FgpuUnit
+from hub_ext.projects.bounds import bounds_of
 from hub_ext.projects.holdings import Holding
 from hub_ext.projects.limits import MemberLimits, limits_of
 from hub_ext.projects.membership import Role
-from hub_ext.projects.roster import Outcome
+from hub_ext.projects.permissions import Action, may
+from hub_ext.projects.roster import Outcome, Removal
 from hub_ext.projects.settings import QUOTA_KEYS
 from hub_ext.scheduling.model import UNLIMITED, Resources
 
@@ -43,13 +45,16 @@ def project_json(
     held: Holding,
     fair_share: Resources | None,
 ) -> dict[str, Any]:
-    """One project; ``role`` is the caller's. ``use`` counts all projects below it too."""
+    """One project; ``role`` is the caller's. ``use`` counts all projects below it too.
+
+    ``bounds``, for those who set what they bound: up to where an instructor may go.
+    """
     return {
         **{name: getattr(row, name) for name in _AS_STORED},
         "archived": row.archived_at is not None,
         "role": role,
-        "quota": _bounds(row, "quota", unit),
-        "limit": _bounds(row, "limit", unit),
+        "quota": _quota_or_limit(row, "quota", unit),
+        "limit": _quota_or_limit(row, "limit", unit),
         "weight": {
             "fgpu": row.weight_gpu,
             "cpu": row.weight_cpu,
@@ -64,6 +69,7 @@ def project_json(
         "fair_share": None if fair_share is None else _amounts(fair_share, unit),
         "running": held.running,
         "pending": held.pending,
+        **({"bounds": _admins_bounds(row, unit)} if may(role, Action.RESTRICT) else {}),
     }
 
 
@@ -85,6 +91,29 @@ def limits_json(limits: MemberLimits, unit: FgpuUnit) -> dict[str, Any]:
     values = limits.model_dump()
     milli = values.pop("max_gpu_milli")
     return {"max_fgpu": None if milli is None else unit.fgpu(milli), **values}
+
+
+def removal_sentences(removal: Removal) -> list[str]:
+    """What becomes of somebody who is taken off the list, and of his sessions."""
+    user, project = removal.row.user, removal.row.project
+    if removal.stays_as is not None:
+        return [
+            f"{user} may still use project {project}, as {removal.stays_as}: it is open to all,"
+            f" or {user} teaches a project above it. Sessions go on and start as before."
+        ]
+    found = []
+    if removal.running:
+        runs = "1 session runs" if removal.running == 1 else f"{removal.running} sessions run"
+        found.append(
+            f"{runs} on for {user} in project {project}; what is reclaimed does not start again."
+        )
+    if removal.waiting:
+        waits = "1 session waits" if removal.waiting == 1 else f"{removal.waiting} sessions wait"
+        found.append(
+            f"{waits} for {user} in project {project} and will not start unless {user} is added"
+            " again."
+        )
+    return found
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
@@ -116,10 +145,16 @@ def _amounts(held: Holding | Resources, unit: FgpuUnit) -> dict[str, Any]:
     return {rest: _amount(key, getattr(held, key), unit) for rest, key in QUOTA_KEYS.items()}
 
 
-def _bounds(row: ProjectRow, kind: str, unit: FgpuUnit) -> dict[str, Any]:
+def _quota_or_limit(row: ProjectRow, kind: str, unit: FgpuUnit) -> dict[str, Any]:
     return {
         rest: _amount(key, getattr(row, f"{kind}_{key}"), unit) for rest, key in QUOTA_KEYS.items()
     }
+
+
+def _admins_bounds(row: ProjectRow, unit: FgpuUnit) -> dict[str, Any]:
+    most = bounds_of(row)
+    limits = MemberLimits.model_validate(most["member_limits"])
+    return {**most, "member_limits": limits_json(limits, unit)}
 
 
 def _quota_hours(

@@ -20,7 +20,7 @@ from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
 from hub_ext.errors import Conflict, NotFound
 from hub_ext.hub_client import HubRefused, HubUnavailable
 from hub_ext.projects.limits import limits_of
-from hub_ext.projects.usage import line
+from hub_ext.projects.tree import lineage, read_projects
 from hub_ext.sessions.endings import Ending, ending_of, stops_at
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.notices import EVICTIONS, Notice, warn, withdraw
@@ -128,7 +128,7 @@ class Culler:
     async def _look_ahead(self) -> None:
         """Warn of ends that come near; withdraw warnings of ends that have moved away."""
         with self._site.database.transaction() as db:
-            projects = {row.name: row for row in db.scalars(select(ProjectRow))}
+            projects = read_projects(db)
             rows = db.scalars(select(SessionRow).where(SessionRow.status == Status.RUNNING)).all()
             idle = _idle_limits(db, projects, rows)
         if idle:
@@ -139,7 +139,7 @@ class Culler:
                 continue
             ending = ending_of(
                 row,
-                line(projects, row.project),
+                lineage(projects, row.project),
                 idle_s=idle.get((row.project, row.user)),
                 active_at=self._activity.get((row.user, row.server_name)),
                 now=now,

@@ -13,8 +13,7 @@ from hub_ext.projects.admission import check_priority, check_quotas
 from hub_ext.projects.limits import MemberLimits, limits_of
 from hub_ext.projects.membership import roles_of
 from hub_ext.projects.permissions import Action, may
-from hub_ext.projects.shares import read_projects
-from hub_ext.projects.usage import line
+from hub_ext.projects.tree import lineage, read_projects
 from hub_ext.scheduling.model import Demand
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.launch import MAX_PRIORITY, bad_value
@@ -111,7 +110,7 @@ def _check_preemptible(db: Session, site: Site, row: SessionRow, preemptible: bo
             field="preemptible",
         )
     demand = Demand(row.gpu_milli, row.cpu_milli, row.memory_mib)
-    check_quotas(site, line(read_projects(db), row.project), demand)
+    check_quotas(site, lineage(read_projects(db), row.project), demand)
 
 
 def _check_lifetime(row: SessionRow, lifetime_s: int | None, limits: MemberLimits) -> None:

@@ -11,7 +11,8 @@ from hub_ext.db.models import NodeRow, PresetRow, SessionRow
 from hub_ext.errors import BadValue, EngineAway, OverLimit
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.presets import list_presets
-from hub_ext.projects.shares import allowed, read_projects
+from hub_ext.projects.shares import allowed
+from hub_ext.projects.tree import read_projects
 from hub_ext.scheduling import model
 from hub_ext.sessions.launch import LaunchRequest
 from hub_ext.site import Site

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session, lazyload
 from hub_ext.db.models import DeviceRow, NodeRow, SessionRow, SliceRow
 from hub_ext.nodes.groups import closed_groups, why_unavailable
 from hub_ext.projects.held import held_reasons
-from hub_ext.projects.shares import allowed, read_projects, scheduler_projects
+from hub_ext.projects.shares import allowed, scheduler_projects
+from hub_ext.projects.tree import read_projects
 from hub_ext.projects.usage import UsageHistory
 from hub_ext.scheduling import model
 from hub_ext.sessions.notices import EVICTIONS
@@ -43,6 +44,7 @@ _COLUMNS = (
     SessionRow.lifetime_s,
     SessionRow.image,
     SessionRow.notice_code,
+    SessionRow.dismissed,
 )
 """All that a snapshot reads of a session. Of thousands, whole objects take ten times as long."""
 

@@ -15,7 +15,8 @@ from hub_ext.projects.holdings import holdings
 from hub_ext.projects.limits import limits_of
 from hub_ext.projects.membership import roles_of
 from hub_ext.projects.permissions import Action, may
-from hub_ext.projects.shares import quota_now, read_projects
+from hub_ext.projects.shares import quota_now
+from hub_ext.projects.tree import read_projects
 from hub_ext.scheduling.model import UNLIMITED
 from hub_ext.sessions.launch import MAX_PRIORITY
 from hub_ext.site import Site
@@ -34,7 +35,7 @@ def launch_projects(
         member.project: member
         for member in db.scalars(select(MemberRow).where(MemberRow.user == user))
     }
-    held = holdings(db, {name: row.parent for name, row in rows.items()})
+    held = holdings(db, rows)
     chosen = _chosen(db, site, user, groups, admin)
     has_gpus = db.scalar(select(DeviceRow.uuid).limit(1)) is not None
     found = []

@@ -12,7 +12,12 @@ from hub_ext.projects.membership import Role
 from hub_ext.projects.permissions import Action, By, may
 from hub_ext.projects.roster import counts
 from hub_ext.projects.store import Changed
-from hub_ext.projects.views import member_json, outcome_json, project_json
+from hub_ext.projects.views import (
+    member_json,
+    outcome_json,
+    project_json,
+    removal_sentences,
+)
 from hub_ext.web.base import ApiHandler
 
 _MOST = 500
@@ -200,14 +205,12 @@ class MemberHandler(ProjectApiHandler):
         self.reply(member_json(row, unit))
 
     def delete(self, name: str, user: str) -> None:
-        """Take off the list; sessions go on."""
+        """Take off the list. ``dry_run=1`` only tells what becomes of the sessions."""
         by = self.by(name)
-        row, live = self.site.projects.roster.remove(name, _user(user), by=by)
-        warnings = []
-        if live:
-            sessions = "session" if live == 1 else "sessions"
-            warnings.append(f"{row.user} has {live} live {sessions} in {name}; nothing is stopped.")
-        self.reply({**member_json(row, self.site.policy.unit), "warnings": warnings})
+        dry_run = self.get_query_argument("dry_run", "") == "1"
+        removal = self.site.projects.roster.remove(name, _user(user), by=by, dry_run=dry_run)
+        shown = member_json(removal.row, self.site.policy.unit)
+        self.reply({**shown, "removed": not dry_run, "warnings": removal_sentences(removal)})
 
 
 def _user(name: str) -> str:

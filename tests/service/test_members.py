@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from sqlalchemy import select
 
-from hub_ext.db.models import AuditRow
+from hub_ext.db.models import AuditRow, SessionRow
 from hub_ext.errors import BadValue, Conflict, Forbidden, NotFound
 from hub_ext.nodes import inventory
+from hub_ext.projects.held import held_reasons
 from hub_ext.projects.limits import limits_of
 from hub_ext.projects.member_list import MAX_LINES, doubts, read_member_list
 from hub_ext.projects.membership import Role, roles_of
 from hub_ext.projects.permissions import By
+from hub_ext.sessions.queue import Queue
 from hub_ext.site import Site
 
 from .booked_rows import book
+from .project_rows import add_session
 
 ROOT = By("root", Role.ADMIN)
 TEACHER = By("tess", Role.INSTRUCTOR)
@@ -43,6 +48,14 @@ def audited(site: Site) -> list[tuple[str, str]]:
     with site.database.transaction() as db:
         rows = db.scalars(select(AuditRow).order_by(AuditRow.id)).all()
     return [(row.action, row.subject) for row in rows]
+
+
+def held(site: Site) -> dict[str, str]:
+    """What keeps waiting sessions from starting, whatever is free."""
+    with site.database.transaction() as db:
+        rows = db.scalars(select(SessionRow).where(SessionRow.status == "PENDING")).all()
+        reasons = held_reasons(db, site.policy, time.time(), rows)
+    return {key: reason.message for key, reason in reasons.items()}
 
 
 def test_everybody_is_a_member_of_what_is_open_to_all(course: Site) -> None:
@@ -126,6 +139,17 @@ def test_an_instructor_gives_nobody_more_than_the_project_allows(course: Site) -
     assert roster.members("ml101")[0].limits == {"max_sessions": 1, "max_pending": 9}
 
 
+def test_an_instructor_gives_one_member_more_than_the_rest_within_the_admins_bound(
+    course: Site,
+) -> None:
+    course.projects.change("ml101", {"member_limits": {"max_sessions": 1}}, by=TEACHER)
+    roster = course.projects.roster
+    ann = roster.add("ml101", "ann", Role.MEMBER, {"max_sessions": 2}, by=TEACHER)
+    assert limits_of(course.projects.get("ml101"), ann).max_sessions == 2
+    with pytest.raises(Forbidden, match="max_sessions: 3 is above 2"):
+        roster.change("ml101", "ann", limits={"max_sessions": 3}, by=TEACHER)
+
+
 def test_what_an_admin_granted_a_member_an_instructor_may_keep_or_take(course: Site) -> None:
     roster = course.projects.roster
     roster.add("ml101", "ann", Role.MEMBER, {"max_sessions": 8}, by=ROOT)
@@ -158,11 +182,51 @@ async def test_removing_somebody_tells_of_his_sessions_and_leaves_them(course: S
     await inventory.refresh(course)
     course.projects.roster.add("ml101", "ann", Role.MEMBER, {}, by=ROOT)
     with course.database.transaction() as db:
-        key = book(db, "gpu-1", {0: 500}, project="ml101", user="ann").id
-    _, live = course.projects.roster.remove("ml101", "ann", by=TEACHER)
-    assert live == 1
-    assert course.store.get(key).status == "RUNNING"
+        runs = book(db, "gpu-1", {0: 500}, project="ml101", user="ann").id
+        waits = add_session(db, "ml101").id
+    before = audited(course)
+    course.projects.roster.remove("ml101", "ann", by=TEACHER, dry_run=True)
+    assert (listed(course)["ann"], audited(course)) == ("member", before)
+    assert held(course) == {}
+    removal = course.projects.roster.remove("ml101", "ann", by=TEACHER)
+    assert (removal.running, removal.waiting, removal.stays_as) == (1, 1, None)
+    assert course.store.get(runs).status == "RUNNING"
+    assert course.store.get(waits).status == "PENDING"
     assert audited(course)[-1] == ("member.remove", "ann")
+    told = course.store.history(waits)[-1]
+    assert (told.by, told.code) == ("tess", "not_member")
+
+
+async def test_a_removed_members_waiting_sessions_are_held_until_he_is_back(course: Site) -> None:
+    await inventory.refresh(course)
+    course.projects.roster.add("ml101", "ann", Role.MEMBER, {}, by=ROOT)
+    with course.database.transaction() as db:
+        waits, elsewhere = add_session(db, "ml101"), add_session(db, "default")
+        runs = book(db, "gpu-1", {0: 500}, project="ml101", user="ann")
+        add_session(db, "ml101", user="bob")
+    course.projects.roster.remove("ml101", "ann", by=TEACHER)
+    sentence = "ann was taken off the list of members of project ml101."
+    assert held(course) == {waits.id: sentence}
+    Queue(course).pass_once()
+    assert course.store.get(waits.id).reason_message == sentence
+    assert course.store.get(elsewhere.id).status == "SCHEDULED"
+    with course.database.transaction() as db:  # a running one is reclaimed
+        db.get(SessionRow, runs.id).status = "PENDING"  # type: ignore[union-attr]
+    assert set(held(course)) == {waits.id, runs.id}
+    course.projects.roster.import_list("ml101", "ann", by=TEACHER)
+    assert held(course) == {}
+
+
+def test_who_may_use_the_project_all_the_same_waits_as_before(course: Site) -> None:
+    roster = course.projects.roster
+    roster.add("ml101", "ann", Role.MEMBER, {}, by=ROOT)
+    roster.add("dept", "ann", Role.INSTRUCTOR, {}, by=ROOT)
+    with course.database.transaction() as db:
+        row = add_session(db, "ml101")
+    assert roster.remove("ml101", "ann", by=ROOT).stays_as is Role.INSTRUCTOR
+    assert not course.store.get(row.id).dismissed
+    course.projects.change("dept", {"open_to_all": True}, by=ROOT)
+    assert roster.remove("dept", "ann", by=ROOT).stays_as is Role.MEMBER
 
 
 def test_a_list_adds_changes_and_leaves_the_rest(course: Site) -> None:

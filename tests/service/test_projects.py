@@ -11,12 +11,14 @@ from hub_ext.db.models import AuditRow, MemberRow, PresetRow, ProjectRow
 from hub_ext.errors import ApportionError, BadValue, Conflict, Forbidden, NotFound
 from hub_ext.nodes import inventory
 from hub_ext.projects.body import ProjectChange, columns, read_body
+from hub_ext.projects.limits import limits_of
 from hub_ext.projects.membership import Role
 from hub_ext.projects.permissions import By
 from hub_ext.projects.tree import MAX_DEPTH
 from hub_ext.site import Site
 
 from .booked_rows import book
+from .project_rows import add_session
 
 ROOT = By("root", Role.ADMIN)
 TEACHER = By("tess", Role.INSTRUCTOR)
@@ -265,6 +267,27 @@ async def test_moving_below_a_limit_that_is_too_low_says_so(site: Site) -> None:
     assert "Project dept holds 1.5 fGPU, above its limit of 1 fGPU." in warning
 
 
+async def test_lowering_a_limit_tells_of_waiting_sessions_that_never_start(site: Site) -> None:
+    await inventory.refresh(site)
+    create(site, "dept")
+    create(site, "ml101", parent="dept")
+    create(site, "nlp")
+    with site.database.transaction() as db:
+        for project, fgpu in (("dept", 2), ("ml101", 2), ("ml101", 1), ("nlp", 2)):
+            add_session(db, project, gpu_milli=1000 * fgpu, memory_mib=4096)
+    assert change(site, "dept", {"limit": {"fgpu": 2}}).warnings == []
+    assert change(site, "dept", {"limit": {"fgpu": 1, "cpu": 1}}).warnings == [
+        "2 waiting sessions ask for more than the limit of 1 fGPU of project dept;"
+        " they will not start."
+    ]
+    assert change(site, "nlp", {"limit": {"memory_mib": 1024}, "parent": "dept"}).warnings == [
+        "1 waiting session asks for more than the limit of 1024 MiB of project nlp;"
+        " it will not start.",
+        "1 waiting session asks for more than the limit of 1 fGPU of project dept;"
+        " it will not start.",
+    ]
+
+
 async def test_a_project_in_use_is_not_archived(tree: Site) -> None:
     await inventory.refresh(tree)
     with tree.database.transaction() as db:
@@ -320,7 +343,9 @@ def test_an_unknown_project_is_not_found(site: Site) -> None:
             act()
 
 
-def test_an_instructor_lowers_and_narrows_but_never_widens(site: Site) -> None:
+@pytest.fixture
+def bounded(site: Site) -> Site:
+    """An admin allows ml101, below dept, at most 3 sessions of 1 fGPU each, and two presets."""
     create(site, "dept", images=["a", "b", "c"])
     create(
         site,
@@ -329,35 +354,117 @@ def test_an_instructor_lowers_and_narrows_but_never_widens(site: Site) -> None:
         presets=["cpu", "gpu"],
         member_limits={"max_sessions": 3, "max_fgpu": 1},
     )
-    row = change(
-        site,
-        "ml101",
-        {
-            "title": "ML",
-            "images": ["a", "b"],
-            "presets": ["cpu"],
-            "member_limits": {"max_sessions": 2, "max_pending": 4},
-        },
-        by=TEACHER,
-    ).row
+    return site
+
+
+def test_an_instructor_lowers_and_narrows_and_takes_it_back(bounded: Site) -> None:
+    lower = {
+        "title": "ML",
+        "images": ["a", "b"],
+        "presets": ["cpu"],
+        "member_limits": {"max_sessions": 1, "max_pending": 4},
+    }
+    row = change(bounded, "ml101", lower, by=TEACHER).row
     assert (row.images, row.presets) == (["a", "b"], ["cpu"])
-    assert row.member_limits == {"max_sessions": 2, "max_gpu_milli": 1000, "max_pending": 4}
-    for body, field in [
-        ({"images": ["a", "z"]}, "images"),
-        ({"images": None}, "images"),
-        ({"presets": ["cpu", "gpu"]}, "presets"),
-        ({"member_limits": {"max_sessions": 3}}, "member_limits.max_sessions"),
-        ({"member_limits": {"max_fgpu": None}}, "member_limits.max_fgpu"),
-        ({"member_limits": {"max_priority": 1}}, "member_limits.max_priority"),
-        ({"member_limits": None}, "member_limits.max_sessions"),
-        ({"quota": {"fgpu": 8}}, "quota.fgpu"),
-        ({"hours": None}, "hours"),
-    ]:
-        before = tables(site)
-        with pytest.raises(Forbidden) as refusal:
-            change(site, "ml101", {"description": "x", **body}, by=TEACHER)
+    assert row.member_limits == {"max_sessions": 1, "max_gpu_milli": 1000, "max_pending": 4}
+    back = {"images": ["c"], "presets": ["gpu", "cpu"], "member_limits": {"max_sessions": 3}}
+    row = change(bounded, "ml101", back, by=TEACHER).row
+    assert (row.images, row.presets) == (["c"], ["gpu", "cpu"])
+    assert row.member_limits == {"max_sessions": 3, "max_gpu_milli": 1000, "max_pending": 4}
+
+
+def test_an_instructors_null_goes_back_to_what_the_admin_has_set(bounded: Site) -> None:
+    lower = {
+        "images": ["a"],
+        "presets": ["cpu"],
+        "member_limits": {"max_sessions": 1, "max_fgpu": 0.5, "max_pending": 4},
+    }
+    change(bounded, "ml101", lower, by=TEACHER)
+    null = {
+        "images": None,
+        "presets": None,
+        "member_limits": {"max_sessions": None, "max_pending": None},
+    }
+    changed = change(bounded, "ml101", null, by=TEACHER)
+    assert (changed.row.images, changed.row.presets) == (None, ["cpu", "gpu"])
+    limits = limits_of(changed.row, None)
+    assert (limits.max_sessions, limits.max_gpu_milli, limits.max_pending) == (3, 500, None)
+    assert changed.warnings == [
+        "presets is cpu, gpu again, as an admin has set it.",
+        "max_sessions is 3 again, as an admin has set it.",
+    ]
+    changed = change(bounded, "ml101", {"member_limits": None}, by=TEACHER)
+    assert changed.row.member_limits == {"max_sessions": 3, "max_gpu_milli": 1000}
+    assert changed.warnings == [
+        "max_sessions is 3 again, as an admin has set it.",
+        "max_fgpu is 1 fGPU again, as an admin has set it.",
+    ]
+
+
+BEYOND: list[tuple[dict[str, Any], str, str]] = [
+    ({"images": ["a", "z"]}, "images", "chooses from a, b, c; only an admin allows z"),
+    ({"presets": ["cpu", "gpu", "x"]}, "presets.2", "there is no x"),
+    (
+        {"member_limits": {"max_sessions": 4}},
+        "member_limits.max_sessions",
+        "max_sessions: 4 is above 3, the most that an admin allows",
+    ),
+    (
+        {"member_limits": {"max_fgpu": 1.5}},
+        "member_limits.max_fgpu",
+        "max_fgpu: 1.5 fGPU is above 1 fGPU",
+    ),
+    ({"member_limits": {"max_priority": 1}}, "member_limits.max_priority", "1 is above 0"),
+    ({"quota": {"fgpu": 8}}, "quota.fgpu", "Only an admin"),
+    ({"hours": None}, "hours", "Only an admin"),
+]
+
+
+def test_an_instructor_never_goes_beyond_what_the_admin_has_set(bounded: Site) -> None:
+    change(bounded, "ml101", {"presets": ["cpu"], "member_limits": {"max_sessions": 2}}, by=TEACHER)
+    for body, field, sentence in BEYOND:
+        before = tables(bounded)
+        with pytest.raises((Forbidden, BadValue), match=sentence) as refusal:
+            change(bounded, "ml101", {"description": "x", **body}, by=TEACHER)
         assert refusal.value.field == field
-        assert tables(site) == before
+        assert tables(bounded) == before
+
+
+def test_what_an_admin_lowers_the_instructors_value_follows(bounded: Site) -> None:
+    change(bounded, "ml101", {"presets": ["cpu"], "member_limits": {"max_sessions": 2}}, by=TEACHER)
+    lower = {"presets": ["gpu"], "member_limits": {"max_sessions": 1, "max_fgpu": 0.5}}
+    changed = change(bounded, "ml101", lower)
+    assert changed.row.presets == ["gpu"]
+    assert changed.row.member_limits == {"max_sessions": 1, "max_gpu_milli": 500}
+    assert changed.warnings == [
+        "An instructor had set presets to cpu; it is gpu now.",
+        "An instructor had set max_sessions to 2; it is 1 now.",
+    ]
+    with pytest.raises(Forbidden, match="2 is above 1"):
+        change(bounded, "ml101", {"member_limits": {"max_sessions": 2}}, by=TEACHER)
+
+
+def test_the_audit_log_has_the_bound_beside_the_value(bounded: Site) -> None:
+    change(bounded, "ml101", {"member_limits": {"max_sessions": 2}}, by=TEACHER)
+    change(bounded, "ml101", {"member_limits": {"max_sessions": 1}})
+    by_teacher, by_admin = audit(bounded)[-2:]
+    three, two, one = ({"max_sessions": n, "max_gpu_milli": 1000} for n in (3, 2, 1))
+    assert (by_teacher.before, by_teacher.after) == (
+        {"member_limits": three},
+        {"member_limits": two},
+    )
+    assert by_admin.before == {"member_limits": two, "bounds.member_limits": three}
+    assert by_admin.after == {"member_limits": one, "bounds.member_limits": one}
+
+
+def test_an_admin_who_leaves_a_limit_alone_leaves_what_the_instructor_made_of_it(
+    bounded: Site,
+) -> None:
+    change(bounded, "ml101", {"member_limits": {"max_sessions": 2}}, by=TEACHER)
+    changed = change(bounded, "ml101", {"title": "x", "member_limits": {"max_pending": 9}})
+    assert changed.row.member_limits["max_sessions"] == 2
+    assert changed.row.bounds["member_limits"]["max_sessions"] == 3
+    assert changed.warnings == []
 
 
 def test_a_parent_bounds_what_an_instructor_allows_below_it(site: Site) -> None:

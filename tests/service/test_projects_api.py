@@ -15,6 +15,7 @@ from hub_ext.scheduling.model import Resources
 from hub_ext.site import Site
 
 from .booked_rows import book
+from .project_rows import add_session
 from .rest_client import Answer, RestClient, serving
 
 ROOT = By("root", Role.ADMIN)
@@ -267,6 +268,34 @@ async def test_limits_of_a_member_are_in_fgpu_and_replaced_as_a_whole(rest: Rest
     assert (await rest("PATCH", path, {"limits": {"max_fgpu": 0.55}})).field == "limits.max_fgpu"
     assert (await rest("PATCH", path, {"role": "member"})).body["limits"]["max_fgpu"] == 0.5
     assert (await rest("PATCH", path, {"limits": None})).body["limits"] == {}
+
+
+async def test_bounds_are_shown_to_those_who_set_what_they_bound(rest: RestClient) -> None:
+    await rest("PATCH", "projects/ml101", {"member_limits": {"max_fgpu": 1.0}})
+    lower = {"presets": ["cpu"], "member_limits": {"max_sessions": 1, "max_fgpu": 0.5}}
+    lowered = (await rest("PATCH", "projects/ml101", lower, by=INSTRUCTOR)).body
+    assert lowered["member_limits"]["max_fgpu"] == 0.5
+    bounds = lowered["bounds"]
+    assert (bounds["images"], bounds["presets"]) == (None, None)
+    assert (bounds["member_limits"]["max_sessions"], bounds["member_limits"]["max_fgpu"]) == (2, 1)
+    assert (await rest("GET", "projects/ml101")).body["bounds"] == bounds
+    assert "bounds" not in (await rest("GET", "projects/ml101", by=MEMBER)).body
+
+
+async def test_removing_a_member_can_be_previewed(site: Site, rest: RestClient) -> None:
+    with site.database.transaction() as db:
+        book(db, "gpu-1", {0: 500}, project="ml101", user="ann")
+        add_session(db, "ml101")
+        add_session(db, "ml101")
+    seen = await rest("DELETE", "projects/ml101/members/ann?dry_run=1", by=INSTRUCTOR)
+    assert (seen.status, seen.body["removed"]) == (200, False)
+    assert seen.body["warnings"] == [
+        "1 session runs on for ann in project ml101; what is reclaimed does not start again.",
+        "2 sessions wait for ann in project ml101 and will not start unless ann is added again.",
+    ]
+    done = await rest("DELETE", "projects/ml101/members/ann", by=INSTRUCTOR)
+    assert (done.body["removed"], done.body["warnings"]) == (True, seen.body["warnings"])
+    assert (await rest("DELETE", "projects/ml101/members/ann?dry_run=1")).status == 404
 
 
 async def test_a_list_is_previewed_line_by_line_and_then_written(rest: RestClient) -> None:

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from hub_ext.db.connection import Database
 from hub_ext.db.models import DeviceRow, NodeRow
 from hub_ext.hours import read_windows
-from hub_ext.projects.shares import allowed, greatest_quota, read_projects, scheduler_projects
+from hub_ext.projects.shares import allowed, greatest_quota, scheduler_projects
+from hub_ext.projects.tree import read_projects
 from hub_ext.scheduling import model, schedule
 from hub_ext.site import Policy
 from tests.service.project_rows import HOUR, add_project, add_run, add_session

@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from hub_ext.db.connection import Database
 from hub_ext.db.models import DeviceRow, NodeRow, RunRow
-from hub_ext.projects.shares import read_projects
+from hub_ext.projects.tree import read_projects
 from hub_ext.projects.usage import UsageHistory, gpu_hours
 from tests.service.project_rows import HOUR, add_project, add_run
 

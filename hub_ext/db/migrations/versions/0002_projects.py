@@ -14,7 +14,15 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-_SESSION_COLUMNS = ("requeue", "run_id", "notice_code", "notice_message", "stops_at", "evicted_for")
+_SESSION_COLUMNS = (
+    "requeue",
+    "run_id",
+    "notice_code",
+    "notice_message",
+    "stops_at",
+    "evicted_for",
+    "dismissed",
+)
 
 
 def upgrade() -> None:
@@ -53,6 +61,7 @@ def upgrade() -> None:
         sa.Column("kinds", sa.JSON(), nullable=True),
         sa.Column("budget_gpu_h", sa.Double(), nullable=True),
         sa.Column("member_limits", sa.JSON(), nullable=False),
+        sa.Column("bounds", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["parent"], ["projects.name"], name=op.f("fk_projects_parent")),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_projects")),
         sa.UniqueConstraint("created_order", name=op.f("uq_projects_created_order")),
@@ -82,6 +91,7 @@ def upgrade() -> None:
                 ),
                 "stops_at_close": False,
                 "member_limits": {},
+                "bounds": {},
             }
         ],
     )
@@ -153,6 +163,7 @@ def upgrade() -> None:
         sa.Column("notice_message", sa.String(), nullable=False, server_default=""),
         sa.Column("stops_at", sa.Double(), nullable=True),
         sa.Column("evicted_for", sa.String(), nullable=True),
+        sa.Column("dismissed", sa.Boolean(), nullable=False, server_default=sa.false()),
     ):
         op.add_column("sessions", column)
     op.add_column("nodes", sa.Column("labels", sa.JSON(), nullable=False, server_default="{}"))
