@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
-from tests.e2e.conftest import _CHROMIUM_FLAGS
+from tests.e2e.conftest import _CHROMIUM_FLAGS, BASE
 from tests.e2e.lab import SERVICE, Lab, Person
 from tests.e2e.test_real_work import TRAINING, compare_runs, open_lab
 
@@ -21,6 +21,7 @@ WIDE: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 MAX_BYTES = 200_000
 LIMIT_MS = 180_000
+COURSE = "ml101"
 
 
 def main() -> None:
@@ -38,8 +39,9 @@ def main() -> None:
 
 
 def shoot_everything(lab: Lab, browser: Browser) -> None:
-    """The form, the queue, JupyterLab and MLflow, with two students on two GPUs."""
+    """The form, the queue, JupyterLab and MLflow, with two students of a course on two GPUs."""
     maria, jonas = lab.person("maria"), lab.person("jonas")
+    make_course(lab, maria, jonas)
     page = log_in(browser, maria)
     fill_in_form(page, lab)
     shoot(page, "form", full_page=True)
@@ -53,9 +55,22 @@ def shoot_everything(lab: Lab, browser: Browser) -> None:
     other.context.close()
 
     shoot_real_work(page, lab, maria)
+    for person in (maria, jonas):
+        person.stop_all()
+    shoot_warning(page, lab, maria, jonas)
     page.context.close()
     for person in (maria, jonas):
         person.stop_all()
+
+
+def make_course(lab: Lab, *members: Person) -> None:
+    """A project with a quota; everybody's own has none, so that its GPUs can be taken back."""
+    course = {"name": COURSE, "title": "Machine Learning", "quota": {"fgpu": 4}}
+    lab.admin.api.post("/projects", json=course).raise_for_status()
+    lab.admin.api.patch("/projects/default", json={"quota": {"fgpu": 0}}).raise_for_status()
+    for member in members:
+        new = {"user": member.name}
+        lab.admin.api.post(f"/projects/{COURSE}/members", json=new).raise_for_status()
 
 
 def log_in(browser: Browser, person: Person) -> Page:
@@ -139,6 +154,25 @@ def shoot_real_work(page: Page, lab: Lab, person: Person) -> None:
         expect(mlflow.get_by_text(metric, exact=True).first).to_be_visible()
     expect(mlflow.locator(".js-plotly-plot .parcoords").first).to_be_visible(timeout=LIMIT_MS)
     shoot(mlflow, "mlflow-compare")
+
+
+def shoot_warning(page: Page, lab: Lab, person: Person, claimant: Person) -> None:
+    """What a course takes back: the warning in JupyterLab and on the page Sessions."""
+    small = {"image": BASE, "cpu": 1, "memory_mib": 2048}
+    (extra,) = person.submit(
+        name="spare time", project="default", fgpu=1, preemptible=True, **small
+    )
+    url = person.running(extra["id"])["url"]
+    open_lab(page, lab, url)
+    page.wait_for_load_state("networkidle")
+    claimant.submit(name="exercise", project=COURSE, fgpu=2, **small)
+    warning = page.locator(".jp-toastContainer .Toastify__toast")
+    expect(warning).to_contain_text("This session will be stopped at", timeout=LIMIT_MS)
+    warning.evaluate("toast => Promise.all(toast.getAnimations().map(each => each.finished))")
+    shoot(page, "warning")
+    page.goto(lab.url + SERVICE + "/")
+    expect(page.locator("[data-notice=reclaim]")).to_contain_text("Will be stopped")
+    shoot(page, "warning-sessions")
 
 
 def shoot_on_phone(page: Page, name: str) -> None:
