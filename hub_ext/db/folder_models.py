@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hub_ext.db.models import Base
@@ -41,7 +41,8 @@ class FolderRow(Base):
     created_at: Mapped[float]
     created_by: Mapped[str] = mapped_column(default="")
     state: Mapped[str] = mapped_column(default="ready")
-    """ready; cloning: not there yet; purging: soon gone"""
+    """ready; new: its directory is made on first use; cloning: not there yet; purging: soon gone
+    """
     trashed_at: Mapped[float | None]
     trashed_by: Mapped[str | None]
     used_bytes: Mapped[int | None] = mapped_column(BigInteger)
@@ -128,3 +129,19 @@ class StorageQuotaRow(Base):
     owner: Mapped[str] = mapped_column(primary_key=True)
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     """null: unlimited"""
+
+
+class SessionIdentityRow(Base):
+    """As whom a session mounts folders: what the hub last said of its user.
+
+    A session that has waited is checked again when it starts, and only a spawner's request
+    comes with the groups.
+    """
+
+    __tablename__ = "session_identities"
+
+    session_id: Mapped[str] = mapped_column(
+        ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    groups: Mapped[list[str]] = mapped_column(JSON)
+    admin: Mapped[bool]

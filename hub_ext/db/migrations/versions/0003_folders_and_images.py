@@ -109,6 +109,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "owner", name=op.f("pk_storage_quotas")),
     )
     op.create_table(
+        "session_identities",
+        sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("groups", sa.JSON(), nullable=False),
+        sa.Column("admin", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["sessions.id"],
+            name=op.f("fk_session_identities_session_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_session_identities")),
+    )
+    op.create_table(
         "images",
         sa.Column("reference", sa.String(), nullable=False),
         sa.Column("owner", sa.String(), nullable=True),
@@ -147,6 +160,7 @@ def downgrade() -> None:
     """Back: folders of projects, the trash, shares, uploads and requests are forgotten."""
     for table in ("image_requests", "images", "storage_quotas", "uploads", "folder_jobs"):
         op.drop_table(table)
+    op.drop_table("session_identities")
     op.drop_table("folder_shares")
     op.drop_index("uq_folders_live_name", "folders")
     op.execute("DELETE FROM folders WHERE kind <> 'user' OR trashed_at IS NOT NULL")
