@@ -151,6 +151,19 @@ class ApportionService(Application):
     folder_root = Unicode(
         help="Directory of all folders, local or a mounted share. Default: DATA/folders."
     ).tag(config=True)
+    trash_days = Float(
+        30.0, help="Delete a folder for good after so many days in the trash; 0: never."
+    ).tag(config=True)
+    user_storage_quota_gib = Float(
+        0.0,
+        help="""GiB that all folders of one user may take together, his home included; 0: no limit.
+
+        An admin gives single users more or less on the page or by storage-quotas.
+        """,
+    ).tag(config=True)
+    project_storage_quota_gib = Float(
+        0.0, help="GiB that all folders of one project may take together; 0: no limit."
+    ).tag(config=True)
     exit_with_parent = Bool(
         True, help="End when the hub that started this ends, so that the next one can start it."
     ).tag(config=True)
@@ -169,7 +182,14 @@ class ApportionService(Application):
             raise TraitError("cpu_overcommit must be at least 1.")
         return float(proposal["value"])
 
-    @validate("reclaim_warning_s", "ending_warning_s", "time_aware_k")
+    @validate(
+        "reclaim_warning_s",
+        "ending_warning_s",
+        "time_aware_k",
+        "trash_days",
+        "user_storage_quota_gib",
+        "project_storage_quota_gib",
+    )
     def _check_not_negative(self, proposal: Any) -> float:
         if not 0 <= proposal["value"] < math.inf:
             raise TraitError(f"{proposal['trait'].name} must be zero or more.")
@@ -286,6 +306,9 @@ class ApportionService(Application):
             ending_warning_s=self.ending_warning_s,
             group_prefix=self.group_prefix,
             timezone=ZoneInfo(self.timezone) if self.timezone else _local_timezone(),
+            trash_days=self.trash_days,
+            user_storage_bytes=_bytes(self.user_storage_quota_gib),
+            project_storage_bytes=_bytes(self.project_storage_quota_gib),
             time_aware_k=self.time_aware_k,
             usage_half_life_s=self.usage_half_life_h * 3600,
         )
@@ -306,6 +329,11 @@ def _local_timezone() -> tzinfo:
             return ZoneInfo.from_file(rules)
     except (OSError, ValueError):
         return UTC
+
+
+def _bytes(gib: float) -> int | None:
+    """None for 0: no limit."""
+    return round(gib * 2**30) or None
 
 
 def _user_ids() -> str:

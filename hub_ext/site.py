@@ -44,6 +44,11 @@ class Policy:
     """Hub groups PREFIX + project, and PREFIX + project + "-instructors", are members."""
     timezone: tzinfo = UTC
     """In which hours are meant."""
+    trash_days: float = 30.0
+    """After so many days in the trash a folder is deleted for good; 0: never."""
+    user_storage_bytes: int | None = None
+    project_storage_bytes: int | None = None
+    """What all folders of one user, of one project may take together; None: no limit."""
     time_aware_k: float = 0.0
     usage_half_life_s: float = 7 * 86400.0
 
