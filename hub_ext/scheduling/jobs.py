@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hub_ext.scheduling.accounts import Account, Vector
-from hub_ext.scheduling.model import Session, TaskPlacement
+from hub_ext.scheduling.amounts import duration
+from hub_ext.scheduling.model import Reason, Session, TaskPlacement
 from hub_ext.scheduling.request import Request
 
 Rank = tuple[int, float, int, str]
@@ -70,6 +71,20 @@ def held_by(placements: Iterable[TaskPlacement], session: Session) -> Vector:
 def rank(session: Session) -> Rank:
     """Order inside a project: priority, then age (KAI)."""
     return (-session.priority, session.submitted_at, session.order, session.id)
+
+
+def not_allowed_yet(job: Job, now: float) -> Reason | None:
+    """Reasons that hold whatever the capacity is: a hold, a closed project, a start time."""
+    session = job.session
+    if session.held is not None:
+        return session.held
+    for account in job.account.path:
+        if account.project.closed:
+            return Reason("project_closed", account.project.closed)
+    if session.not_before is not None and session.not_before > now:
+        wait = duration(session.not_before - now)
+        return Reason("not_before", f"It is set to start later, in {wait}.")
+    return None
 
 
 def split(job: Job) -> list[Job]:

@@ -9,7 +9,7 @@ from hub_ext.scheduling.allocate import fits_exactly, place
 from hub_ext.scheduling.backfill import Backfill, Reservation
 from hub_ext.scheduling.check import check
 from hub_ext.scheduling.estimate import estimates
-from hub_ext.scheduling.jobs import Job, one_more
+from hub_ext.scheduling.jobs import Job, not_allowed_yet, one_more
 from hub_ext.scheduling.model import (
     Decisions,
     Evict,
@@ -22,7 +22,7 @@ from hub_ext.scheduling.model import (
 )
 from hub_ext.scheduling.order import JobQueue
 from hub_ext.scheduling.overdue import overdue
-from hub_ext.scheduling.reasons import Reasons, not_allowed_yet
+from hub_ext.scheduling.reasons import Reasons
 from hub_ext.scheduling.reclaim import VictimSearch
 from hub_ext.scheduling.request import Request
 from hub_ext.scheduling.state import State

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 from hub_ext.scheduling.accounts import Account, over_limit, over_quota
-from hub_ext.scheduling.amounts import duration, quantity
+from hub_ext.scheduling.amounts import quantity
 from hub_ext.scheduling.harvest import room_for
-from hub_ext.scheduling.jobs import Job, first_tasks
+from hub_ext.scheduling.jobs import Job, first_tasks, not_allowed_yet
 from hub_ext.scheduling.model import Reason
 from hub_ext.scheduling.shortage import Shortages
 from hub_ext.scheduling.state import State
-
-
-def not_allowed_yet(job: Job, now: float) -> Reason | None:
-    """Reasons that hold whatever the capacity is: a hold, a closed project, a start time."""
-    session = job.session
-    if session.held is not None:
-        return session.held
-    for account in job.account.path:
-        if account.project.closed:
-            return Reason("project_closed", account.project.closed)
-    if session.not_before is not None and session.not_before > now:
-        wait = duration(session.not_before - now)
-        return Reason("not_before", f"It is set to start later, in {wait}.")
-    return None
 
 
 class Reasons:

@@ -9,7 +9,7 @@ from hub_ext.scheduling.accounts import Accounts
 from hub_ext.scheduling.cluster import Capacity, Cluster
 from hub_ext.scheduling.fair_share import set_fair_shares
 from hub_ext.scheduling.find import Finder
-from hub_ext.scheduling.jobs import Job, held_by
+from hub_ext.scheduling.jobs import Job, held_by, not_allowed_yet
 from hub_ext.scheduling.model import Demand, Session, Snapshot, TaskPlacement
 from hub_ext.scheduling.placement import make_policy
 from hub_ext.scheduling.request import RequestBook
@@ -62,6 +62,8 @@ class State:
             times = 1
             if session.state == "pending":
                 self.pending.append(job)
+                if not_allowed_yet(job, self.snapshot.now) is not None:
+                    continue  # it can use nothing now, so it asks for no share either
                 kind, amount, times = "pending", job.each, session.tasks
             elif session.ending:
                 self.ending.append(job)

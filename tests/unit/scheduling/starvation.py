@@ -22,9 +22,8 @@ from hub_ext.scheduling.accounts import may_hold
 from hub_ext.scheduling.backfill import PATIENCE_S
 from hub_ext.scheduling.cluster import Capacity
 from hub_ext.scheduling.harvest import room_for
-from hub_ext.scheduling.jobs import Job, first_tasks
+from hub_ext.scheduling.jobs import Job, first_tasks, not_allowed_yet
 from hub_ext.scheduling.model import Session, Snapshot
-from hub_ext.scheduling.reasons import not_allowed_yet
 from hub_ext.scheduling.state import State
 
 LONGEST_LIMIT_S = 7200.0

@@ -48,7 +48,7 @@ def test_a_scenario_ends_as_published(scenario: dict[str, Any]) -> None:
     assert differences(scenario, play(read_scenario(scenario))) == []
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(12))
 def test_the_order_in_which_things_are_listed_does_not_matter(seed: int) -> None:
     chance = random.Random(seed)
     for scenario in SCENARIOS:

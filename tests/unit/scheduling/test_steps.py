@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,8 @@ PROJECTS = (
     project("vision", quota=2000, parent="science", created_order=2, over_quota_weight=0),
     project("arts", quota=2000, created_order=3, preempt_min_runtime_s=60.0),
 )
+LIMITS_S = (600.0, LONGEST_LIMIT_S, 3000.0, LONGEST_LIMIT_S)
+LONG_LINE = 10
 CAPACITY = {"no_slice", "no_devices", "no_cpu", "no_memory", "gang"}
 LEAVES = ("ml101", "vision", "arts")
 
@@ -184,10 +187,9 @@ class LifeOfASite(RuleBasedStateMachine):
     def small_ones_keep_coming(self, leaf: str, gpu: int, priority: int, preemptible: bool) -> None:
         """Hour after hour, until nobody waits for a place that only time keeps from it."""
         for turn in range(MOST_PASSES + 2):
-            waiting = [s for s in self.site.sessions if s.state == "pending"]
-            if len(waiting) < 12:
-                for limit in (600.0, LONGEST_LIMIT_S, 3000.0):
-                    self.submit(leaf, gpu, 500, 1, priority, preemptible, limit, False)
+            waiting = sum(s.state == "pending" for s in self.site.sessions)
+            for limit, _ in zip(itertools.cycle(LIMITS_S), range(waiting, LONG_LINE), strict=False):
+                self.submit(leaf, gpu, 500, 1, priority, preemptible, limit, False)
             self.the_evicted_are_gone()
             if not self.patience.waits and turn:
                 return
