@@ -1,75 +1,204 @@
-"""The directories behind the folders, under one storage root.
+"""All that the service does to folders on the file system, with bounded waits.
 
-A directory is named by the folder's id (32 hex digits), never by what a user typed,
-so no name can lead outside the root.
+The service talks to this class only; none of its async calls holds up the event loop,
+whatever the storage does (see ``file_calls.py``). Paths inside a folder come from users
+and are checked here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import re
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
-from hub_ext.errors import ApportionError
+from hub_ext.folders import contents
+from hub_ext.folders.contents import WORK_UID, Entry, Listing, OpenFile
+from hub_ext.folders.file_calls import FileCalls
+from hub_ext.folders.safe_path import check_path
+from hub_ext.folders.storage_errors import StorageError, StorageFull, in_folder, of_storage
+from hub_ext.folders.storage_root import (
+    PURGE,
+    check_id,
+    opened_folder,
+    opened_root,
+    prepare_root,
+)
 
-WORK_UID = 1000
-"""The user ``work`` of every image."""
+__all__ = ["WORK_UID", "Entry", "FolderStorage", "Listing", "StorageError", "StorageFull"]
 
-_ID = re.compile(r"[0-9a-f]{32}")
-_MARKER = ".apportion-storage"
+Result = TypeVar("Result")
 
-
-class StorageError(ApportionError):
-    """The storage root is missing, full or not writable (503)."""
-
-    status = 503
-    code = "storage"
+PAGE = 500
+"""Most entries of one page of a listing."""
+READ_MOST = 1 << 20
+"""Bytes of one read of a download."""
 
 
 class FolderStorage:
-    """Makes and finds the directories of folders below ``root``."""
+    """Folders below ``root``, by id. Everything may raise StorageError (503, 507)."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, calls: FileCalls | None = None) -> None:
         self.root = root
+        self.calls = calls or FileCalls()
+        self.discarded = asyncio.Event()
+        """Something was put away to be deleted; the jobs of the service delete it."""
 
     def prepare(self) -> None:
-        """Make the root on the very first start; afterwards it must be there.
-
-        The marker file tells a fresh root from a share that is not mounted: an empty
-        directory in its place must never be taken for it. Raises StorageError.
-        """
-        try:
-            if not self.root.exists():
-                self.root.mkdir(mode=0o711, parents=True)
-                (self.root / _MARKER).touch()
-            elif not any(self.root.iterdir()):
-                (self.root / _MARKER).touch()
-        except OSError as error:
-            raise StorageError(f"Folder storage {self.root}: {error.strerror}.") from error
+        """At the start of the service. Raises StorageError."""
+        self.calls.run_blocking(lambda: prepare_root(self.root))
 
     def path(self, folder_id: str) -> Path:
-        """Directory of a folder. Raises StorageError when the root is not mounted."""
-        if not _ID.fullmatch(folder_id):
-            raise ValueError(f"not a folder id: {folder_id!r}")
-        if not (self.root / _MARKER).exists():
-            raise StorageError(
-                f"Folder storage {self.root} is not there (is it mounted?)."
-                " Ask your admin; nothing is lost."
-            )
-        return self.root / folder_id
+        """Where the folder's directory is or would be; looks at nothing."""
+        return self.root / check_id(folder_id)
 
     def make(self, folder_id: str) -> Path:
-        """The folder's directory, made when missing, owned by uid 1000.
+        """``ensure`` for callers inside a transaction: waits for the storage."""
+        path = self.path(folder_id)
+        self.calls.run_blocking(lambda: self._make(folder_id))
+        return path
 
-        Raises StorageError when the disk is full or the root read-only.
+    async def ensure(self, folder_id: str) -> Path:
+        """The folder's directory, made when missing, 0700 and owned by uid 1000.
+
+        Not for a folder that is still being cloned: its directory appears when it is whole.
         """
         path = self.path(folder_id)
-        try:
-            path.mkdir(mode=0o700, exist_ok=True)
-            if os.geteuid() == 0 and path.stat().st_uid != WORK_UID:
-                os.chown(path, WORK_UID, WORK_UID)
-        except OSError as error:
-            raise StorageError(
-                f"A folder cannot be made in {self.root}: {error.strerror}."
-            ) from error
+        await self.calls.run(lambda: self._make(folder_id))
         return path
+
+    async def check(self, folder_id: str) -> Path:
+        """The folder's directory, which must be there: for folders that are not new."""
+        await self._inside(folder_id, "", lambda _root, _folder: None)
+        return self.path(folder_id)
+
+    async def free_bytes(self) -> int:
+        """Bytes that the service may still write."""
+
+        def look(root_fd: int) -> int:
+            room = os.fstatvfs(root_fd)
+            return room.f_bavail * room.f_frsize
+
+        return await self.at_root(look)
+
+    async def list(
+        self, folder_id: str, path: str = "", *, offset: int = 0, limit: int = PAGE
+    ) -> Listing:
+        """A page of the directory ``path``. Raises NotFound, BadValue, BadPath."""
+        inner = check_path(path) if path else ""
+        offset, limit = max(offset, 0), min(max(limit, 1), PAGE)
+        return await self._inside(
+            folder_id, inner, lambda _, fd: contents.list_directory(fd, inner, offset, limit)
+        )
+
+    async def stat(self, folder_id: str, path: str) -> Entry:
+        """What is at ``path``. Raises NotFound, BadPath."""
+        inner = check_path(path) if path else ""
+        return await self._inside(folder_id, inner, lambda _, fd: contents.look(fd, inner))
+
+    async def make_directory(self, folder_id: str, path: str, *, parents: bool = False) -> None:
+        """Raises Conflict when it is there, NotFound when what it lies in is not."""
+        inner = check_path(path)
+        await self._inside(
+            folder_id, inner, lambda _, fd: contents.make_directory(fd, inner, parents=parents)
+        )
+
+    async def rename(self, folder_id: str, old: str, new: str) -> None:
+        """Inside one folder. Raises Conflict when ``new`` is there, NotFound."""
+        source, target = check_path(old), check_path(new, "new_path")
+
+        def work(_root_fd: int, fd: int) -> None:
+            try:
+                contents.rename(fd, source, target)
+            except FileExistsError as error:
+                raise in_folder(error, target) from error
+
+        await self._inside(folder_id, source, work)
+
+    async def remove(self, folder_id: str, path: str) -> None:
+        """A file, a symlink or a whole tree: out of sight at once, its bytes soon after.
+
+        Raises NotFound, BadPath.
+        """
+        inner = check_path(path)
+        name = PURGE + uuid.uuid4().hex
+        await self._inside(
+            folder_id, inner, lambda root, fd: contents.move_out(fd, inner, root, name)
+        )
+        self.discarded.set()
+
+    async def open_read(self, folder_id: str, path: str) -> OpenFile:
+        """A regular file for download; close its ``fd``. Raises NotFound, BadPath."""
+        inner = check_path(path)
+        return await self._inside(
+            folder_id,
+            inner,
+            lambda _, fd: contents.open_file(fd, inner),
+            abandoned=lambda opened: os.close(opened.fd),
+        )
+
+    async def read(self, opened: OpenFile, offset: int, length: int = READ_MOST) -> bytes:
+        """Up to ``length`` bytes from ``offset``; b"" at the end."""
+        # A descriptor of our own: should the caller give up and close his, a late read
+        # would find another file under the same number.
+        own = os.dup(opened.fd)
+
+        def read() -> bytes:
+            try:
+                return os.pread(own, min(length, READ_MOST), offset)
+            except OSError as error:
+                raise of_storage(error) from error
+            finally:
+                os.close(own)
+
+        return await self.calls.run(read)
+
+    async def at_root(self, work: Callable[[int], Result]) -> Result:
+        """``work(root_fd)`` in a thread, its OSErrors as StorageError."""
+        return await self.calls.run(lambda: self._at_root(work))
+
+    def _at_root(self, work: Callable[[int], Result]) -> Result:
+        try:
+            with opened_root(self.root) as root_fd:
+                return work(root_fd)
+        except OSError as error:
+            raise of_storage(error) from error
+
+    async def _inside(
+        self,
+        folder_id: str,
+        path: str,
+        work: Callable[[int, int], Result],
+        abandoned: Callable[[Result], None] | None = None,
+    ) -> Result:
+        """``work(root_fd, folder_fd)`` in a thread, its OSErrors in the user's words."""
+        check_id(folder_id)
+
+        def call(root_fd: int) -> Result:
+            with opened_folder(root_fd, folder_id) as folder_fd:
+                try:
+                    return work(root_fd, folder_fd)
+                except OSError as error:
+                    raise in_folder(error, path) from error
+
+        return await self.calls.run(lambda: self._at_root(call), abandoned)
+
+    def _make(self, folder_id: str) -> None:
+        def make(root_fd: int) -> None:
+            _make_folder(root_fd, folder_id)
+
+        self._at_root(make)
+
+
+def _make_folder(root_fd: int, folder_id: str) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(folder_id, 0o700, dir_fd=root_fd)
+    fd = os.open(folder_id, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root_fd)
+    try:
+        if os.fstat(fd).st_uid != WORK_UID:
+            contents.give_to_user(fd)
+    finally:
+        os.close(fd)
