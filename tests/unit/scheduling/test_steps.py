@@ -13,7 +13,7 @@ from starvation import LONGEST_LIMIT_S, MOST_PASSES, STEP_S, Patience
 
 from hub_ext.scheduling import schedule
 from hub_ext.scheduling.invariants import violations
-from hub_ext.scheduling.model import Demand, Device, Resources, Session, Snapshot
+from hub_ext.scheduling.model import Demand, Device, Reason, Resources, Session, Snapshot
 
 NODES = tuple(node(f"gpu-{i}", gpus, cpu_milli=16_000) for i, gpus in enumerate((1, 2, 4)))
 PROJECTS = (
@@ -22,6 +22,7 @@ PROJECTS = (
     project("vision", quota=2000, parent="science", created_order=2, over_quota_weight=0),
     project("arts", quota=2000, created_order=3, preempt_min_runtime_s=60.0),
 )
+HELD = Reason("member_limit", "You run 1 of 1 sessions.")
 LIMITS_S = (600.0, LONGEST_LIMIT_S, 3000.0, LONGEST_LIMIT_S)
 LONG_LINE = 10
 CAPACITY = {"no_slice", "no_devices", "no_cpu", "no_memory", "gang"}
@@ -137,6 +138,25 @@ class LifeOfASite(RuleBasedStateMachine):
             left = tuple(s for s in self.site.sessions if s.id != one.id)
             self.site = replace(self.site, sessions=left)
 
+    @rule(data=st.data())
+    def one_is_held_or_let_go(self, data: st.DataObject) -> None:
+        one = self._some(data, "pending")
+        if one is not None:
+            self._change(one.id, held=None if one.held else HELD)
+
+    @rule(data=st.data())
+    def an_eviction_is_withdrawn(self, data: st.DataObject) -> None:
+        one = self._some(data, "running")
+        if one is not None and one.ending:
+            self._change(one.id, ending=False)
+
+    @rule()
+    def the_promises_are_forgotten(self) -> None:
+        """A restart: they were kept in memory only."""
+        self.site = replace(
+            self.site, sessions=tuple(replace(s, reserved=()) for s in self.site.sessions)
+        )
+
     @rule(which=st.integers(0, 2), open_=st.booleans())
     def drain_or_resume(self, which: int, open_: bool) -> None:
         nodes = list(self.site.nodes)
@@ -204,6 +224,9 @@ class LifeOfASite(RuleBasedStateMachine):
             range(1, len(decisions.waiting) + 1)
         )
         assert all(w.reason.message for w in decisions.waiting)
+        held = {s.id for s in self.site.sessions if s.held is not None}
+        assert not held & (started(decisions) | set(decisions.reservations))
+        assert not held & {e.for_session for e in decisions.evictions}
         firm = {s.id for s in self.site.sessions if not s.preemptible or s.ending}
         assert not firm & evicted(decisions)
         open_nodes = {n.name for n in self.site.nodes if n.schedulable}
