@@ -17,6 +17,7 @@ from sqlalchemy import inspect, select, text
 from hub_ext.db import connection, folder_models, image_models  # noqa: F401 (their tables)
 from hub_ext.db.connection import Database
 from hub_ext.db.models import Base, ProjectRow, RunRow, SessionRow, SliceRow
+from hub_ext.projects.bounds import bounds_of
 
 SESSION = {
     "order": 1,
@@ -110,6 +111,7 @@ def test_live_sessions_go_on_after_an_upgrade(old: Database) -> None:
             None,
             None,
         )
+        assert row.dismissed is False
         run = db.get(RunRow, row.run_id)
         assert run is not None
         assert (run.session_id, run.user, run.project) == (row.id, "ann", "default")
@@ -134,6 +136,7 @@ def test_an_upgrade_gives_everybody_the_first_project(old: Database) -> None:
         (project,) = db.scalars(select(ProjectRow))
         assert (project.name, project.open_to_all, project.parent) == ("default", True, None)
         assert project.member_limits == {}
+        assert bounds_of(project) == {"images": None, "presets": None, "member_limits": {}}
         assert project.hours is None
 
 

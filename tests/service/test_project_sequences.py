@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 
 from hub_ext.db.models import AuditRow, ProjectRow
 from hub_ext.errors import ApportionError
+from hub_ext.projects.bounds import COLUMNS, bounds_of, check, values_of
 from hub_ext.projects.membership import Role
 from hub_ext.projects.permissions import By
 from hub_ext.projects.settings import ProjectSettings
@@ -21,6 +22,7 @@ from hub_ext.scheduling.model import Demand, Device, Node, Session, Snapshot
 from hub_ext.site import Site
 
 ROOT = By("root", Role.ADMIN)
+TEACHER = By("tess", Role.INSTRUCTOR)
 NAMES = ("default", "p1", "p2", "p3", "p4")
 """The last one is not there at first."""
 
@@ -39,7 +41,10 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "quota_hours": st.none() | st.lists(windows, max_size=2),
     "kinds": st.sampled_from([None, ["batch"], ["x"], []]),
     "resource_groups": st.sampled_from([None, ["default"], ["x"]]),
-    "member_limits": st.sampled_from([{}, {"max_sessions": 1}, {"max_sessions": -3}, {"x": 1}]),
+    "member_limits": st.sampled_from(
+        [{}, *({"max_sessions": most} for most in (None, 1, 2, 3, -3)), {"x": 1}]
+    ),
+    "images": st.sampled_from([None, ["a"], ["a", "b"], ["b", "a", "b"], []]),
     **{
         name: amounts
         for name in ProjectSettings.model_fields
@@ -55,7 +60,9 @@ values = st.lists(st.sampled_from(sorted(STRATEGIES)), max_size=3, unique=True).
     lambda names: st.fixed_dictionaries({name: STRATEGIES[name] for name in names})
 )
 steps = st.tuples(
-    st.sampled_from(["create", "change", "change", "change", "move", "archive", "restore"]),
+    st.sampled_from(
+        ["create", "change", "change", "change", "teach", "teach", "move", "archive", "restore"]
+    ),
     st.sampled_from(NAMES[1:] * 3 + NAMES[:1]),
     values,
     st.sampled_from([None, *NAMES]),
@@ -68,6 +75,9 @@ def act(site: Site, what: str, name: str, given_values: dict[str, Any], parent: 
         store.create(name, given_values, by=ROOT)
     elif what == "change":
         store.change(name, given_values, by=ROOT)
+    elif what == "teach":
+        his = {name: given_values[name] for name in COLUMNS if name in given_values}
+        store.change(name, his, by=TEACHER)
     elif what == "move":
         store.change(name, {"parent": parent}, by=ROOT)
     elif what == "archive":
@@ -86,6 +96,12 @@ def tables(site: Site) -> list[dict[str, Any]]:
             {column.name: getattr(row, column.name) for column in row.__table__.columns}
             for row in rows
         ]
+
+
+def look_at_the_bounds(site: Site) -> None:
+    """Nothing holds that is more than what an admin has set last."""
+    for row in site.projects.tree():
+        check(values_of(row), bounds_of(row), [], site.policy.unit)
 
 
 def look_at_the_queue(site: Site) -> None:
@@ -115,6 +131,11 @@ def look_at_the_queue(site: Site) -> None:
         ("change", "p1", {"limit_gpu_milli": 1000}, None),
         ("change", "p1", {"quota_gpu_milli": 4000}, None),
         ("change", "p1", {"weight_gpu": math.inf}, None),
+        ("change", "p1", {"member_limits": {"max_sessions": 3}, "images": ["a", "b"]}, None),
+        ("teach", "p1", {"member_limits": {"max_sessions": 1}, "images": ["a"]}, None),
+        ("teach", "p1", {"member_limits": {"max_sessions": None}}, None),
+        ("teach", "p1", {"member_limits": {}, "images": None}, None),
+        ("teach", "p1", {"member_limits": {"max_sessions": 4}}, None),
         ("move", "p2", {}, "p1"),
         ("move", "p1", {}, "p2"),
         ("archive", "p1", {}, None),
@@ -135,3 +156,4 @@ def test_no_sequence_of_changes_leaves_a_tree_that_the_scheduler_refuses(
         except ApportionError:
             assert tables(site) == before, (what, name, given_values, parent)
         look_at_the_queue(site)
+        look_at_the_bounds(site)
