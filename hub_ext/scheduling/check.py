@@ -48,8 +48,12 @@ def check(snapshot: Snapshot) -> None:
         _check_project(project)
     Accounts(snapshot.projects)  # raises for an unknown parent or a cycle
     known = {p.name for p in snapshot.projects}
+    sound: set[Demand] = set()
     for session in snapshot.sessions:
         _check_session(session, known)
+        if session.demand not in sound:
+            _check_demand(session.demand, f"Session {session.id}", "demand")
+            sound.add(session.demand)
 
 
 def _unique(names: Iterable[str], what: str, field: str) -> None:
@@ -113,7 +117,6 @@ def _check_session(session: Session, projects: set[str]) -> None:
     whose = f"Session {session.id}"
     if session.project not in projects:
         raise SnapshotError(f"{whose}: unknown project {session.project}.", field="project")
-    _check_demand(session.demand, whose, "demand")
     if session.tasks < 1:
         raise SnapshotError(f"{whose} has no containers.", field="tasks")
     if session.min_available is not None and not 1 <= session.min_available <= session.tasks:
