@@ -6,6 +6,7 @@ What is written depends on the code alone, so that a test can compare it with wh
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,21 @@ The paths below start with `/services/apportion/api/v1`. Send a token of Jupyter
 that uses the login cookie instead must send the `X-XSRFToken` header with every change.
 
 Requests and answers are JSON. The running service has the same document for machines at
-`/services/apportion/api/v1/openapi.json`. An example is in
-[the student's guide](../student.md#from-a-script).
+`/services/apportion/api/v1/openapi.json`. Examples are in
+[the student's guide](../student.md#from-a-script) and in
+[the admin's](../admin.md#projects-and-fair-shares).
+
+Instants are Unix seconds. `hours` are windows of the week in the site's time zone, such as
+`{"days": ["mon", "fri"], "from": "08:00", "until": "18:00"}`: without `days` every day; an `until`
+at or before `from` is on the next day. A window of `quota_hours` also has `fgpu`, `cpu` or
+`memory_mib`.
+
+A session that is going to be stopped has a `notice` with `code`, `message`, `stops_at` and
+`seconds_left`. Codes are `reclaim`, `preempt`, `lifetime`, `hours`, `term` and `idle`.
 """
+
+_WORDS = {"integer": "whole number", "string": "text", "boolean": "true or false"}
+"""Types of JSON, for people."""
 
 CLI_INTRO = """\
 `./apportion` makes the project's environment in `.venv` if needed and passes every command on.
@@ -119,8 +132,8 @@ def _object(name: str, schema: dict[str, Any]) -> Iterator[str]:
     for field, what in schema["properties"].items():
         default = what.get("default")
         shown = "required" if field in schema.get("required", ()) else ""
-        if default not in (None, []):
-            shown = f"`{default}`"
+        if default not in (None, [], {}, ""):
+            shown = f"`{json.dumps(default) if isinstance(default, bool) else default}`"
         yield f"| `{field}` | {_kind(what)} | {shown} |"
     yield ""
 
@@ -129,16 +142,19 @@ def _kind(schema: dict[str, Any]) -> str:
     """A JSON schema in a few words."""
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[1]
-        return f"a [{name}](#{name.lower()})"
+        return f"[{name}](#{name.lower()})"
     if "anyOf" in schema:
         return " or ".join(_kind(one) for one in schema["anyOf"] if one.get("type") != "null")
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         most = f" (at most {schema['maxItems']})" if "maxItems" in schema else ""
-        return f"list of {_kind(schema['items']).removeprefix('a ')}{most}"
-    words = {"integer": "whole number", "string": "text"}
-    return words.get(schema["type"], schema["type"]) + _bounds(schema)
+        return f"list of {_kind(schema['items'])}{most}"
+    if isinstance(schema["type"], list):
+        return " or ".join(
+            _WORDS.get(str(name), str(name)) for name in schema["type"] if name != "null"
+        )
+    return _WORDS.get(schema["type"], schema["type"]) + _bounds(schema)
 
 
 def _bounds(schema: dict[str, Any]) -> str:
