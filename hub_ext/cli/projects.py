@@ -67,11 +67,7 @@ def get(client: Client, as_json: bool, name: str) -> None:
 @project_options
 @service_command
 def create(client: Client, as_json: bool, name: str, **values: Any) -> None:
-    """Make a project (admin). What is not given: no quota limits it, nobody is in it.
-
-    \b
-    apportion project create ml101 --quota-fgpu 4 --limit-fgpu 8 --hours "mon-fri 08:00-18:00"
-    """
+    """Make a project (admin). Of what is not given there is no limit; nobody is in it yet."""
     _show(client.post("projects", body={"name": name, **body_of(values)}), as_json)
 
 

@@ -17,11 +17,16 @@ from hub_ext.cli.tables import say, show_table, span
 from hub_ext.cli.terminal import Terminal
 from hub_ext.cli.waiting import wait_until_they_run
 
+_EXAMPLES = """\b
+Examples:
+  apportion submit --name train -p ml101 -i apportion/base:0.1.0 -g 0.5
+  apportion submit --preset half-gpu --lifetime 2h --wait
+"""
 _LOOKS = 15
 _LOOK_EVERY_S = 0.2
 
 
-@click.command()
+@click.command(epilog=_EXAMPLES)
 @click.option("-n", "--name", help="Name of the session; of several, name-1, name-2, ...")
 @click.option("-p", "--project", help="Project that it counts for; else the one you used last.")
 @click.option("-i", "--image", help="Kernel image, e.g. apportion/base:0.1.0.")
@@ -69,12 +74,7 @@ def submit(
     open_url: bool,
     **request: Any,
 ) -> None:
-    """Ask for a session, or for several.
-
-    \b
-    apportion submit --name train -p ml101 -i apportion/base:0.1.0 -g 0.5
-    apportion submit --preset half-gpu --lifetime 2h --wait
-    """
+    """Ask for a session, or for several."""
     if dry_run:
         if request.pop("user"):
             raise click.UsageError("A dry run is for yourself; leave out --user.")
