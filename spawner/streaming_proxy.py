@@ -11,6 +11,8 @@ Run as ``python -m spawner.streaming_proxy`` with configurable-http-proxy's own 
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from typing import Any
 
 import aiohttp
@@ -118,7 +120,13 @@ def _request_headers(headers: Any) -> list[tuple[str, str]]:
 
 
 def main() -> None:
-    """Run configurable-http-proxy with the streaming handler in place of its own."""
+    """Run configurable-http-proxy with the streaming handler in place of its own.
+
+    It tells the hub when a server was last active by the wall clock of its process, and the
+    hub takes that for UTC: an idle server east of Greenwich would count as active for hours.
+    """
+    os.environ["TZ"] = "UTC"
+    time.tzset()
     configproxy.ProxyHandler = StreamingProxyHandler
     cli.main()
 

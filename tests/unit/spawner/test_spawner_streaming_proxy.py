@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -156,3 +159,24 @@ async def test_a_target_that_is_away_is_a_503(
 ) -> None:
     async with browser.get(f"{proxy_url}/dead/x") as answer:
         assert answer.status == 503
+
+
+def test_times_of_activity_are_utc_wherever_the_machine_stands() -> None:
+    """In a process of its own: the time zone is that of a process."""
+    script = (
+        "from datetime import UTC, datetime\n"
+        "from configurable_http_proxy import cli\n"
+        "cli.main = lambda: None\n"
+        "from spawner import streaming_proxy\n"
+        "streaming_proxy.main()\n"
+        "off = datetime.now() - datetime.now(UTC).replace(tzinfo=None)\n"
+        "print(round(off.total_seconds()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TZ": "Asia/Tokyo"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "0"
