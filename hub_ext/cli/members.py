@@ -138,7 +138,7 @@ def _own_limits(client: Client, project: str, user: str) -> dict[str, Any]:
 @click.argument("users", metavar="USER...", nargs=-1, required=True)
 @service_command
 def remove(client: Client, as_json: bool, project: str, users: tuple[str, ...]) -> None:
-    """Take USERs off the list of PROJECT; their sessions go on."""
+    """Take USERs off the list of PROJECT; those that wait are held, those that run go on."""
     removed = []
     for user in users:
         removed.append(client.delete("projects", project, "members", user))
