@@ -100,6 +100,8 @@ class FolderJobRow(Base):
     files_done: Mapped[int] = mapped_column(BigInteger, default=0)
     files_total: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str] = mapped_column(default="")
+    note: Mapped[str] = mapped_column(default="")
+    """What its user should know of one that is done: special files that were left out."""
     started_at: Mapped[float]
     ended_at: Mapped[float | None]
 

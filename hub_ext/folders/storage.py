@@ -11,7 +11,6 @@ import asyncio
 import os
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from hub_ext.folders.storage_errors import StorageError, StorageFull, in_folder,
 from hub_ext.folders.storage_root import (
     PURGE,
     check_id,
+    create,
     opened_folder,
     opened_root,
     prepare_root,
@@ -187,18 +187,4 @@ class FolderStorage:
         return await self.calls.run(lambda: self._at_root(call), abandoned)
 
     def _make(self, folder_id: str) -> None:
-        def make(root_fd: int) -> None:
-            _make_folder(root_fd, folder_id)
-
-        self._at_root(make)
-
-
-def _make_folder(root_fd: int, folder_id: str) -> None:
-    with suppress(FileExistsError):
-        os.mkdir(folder_id, 0o700, dir_fd=root_fd)
-    fd = os.open(folder_id, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root_fd)
-    try:
-        if os.fstat(fd).st_uid != WORK_UID:
-            contents.give_to_user(fd)
-    finally:
-        os.close(fd)
+        self._at_root(lambda root_fd: create(root_fd, folder_id))

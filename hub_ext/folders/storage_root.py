@@ -14,9 +14,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hub_ext.folders.contents import WORK_UID, give_to_user
 from hub_ext.folders.safe_path import rename_new
 from hub_ext.folders.storage_errors import StorageError, of_storage
 
@@ -115,3 +116,24 @@ def move(root_fd: int, old: str, new: str) -> bool:
     except OSError as error:
         raise of_storage(error) from error
     return True
+
+
+def exists(root_fd: int, name: str) -> bool:
+    """Whether the name is there, at the top level."""
+    try:
+        os.stat(name, dir_fd=root_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def create(root_fd: int, name: str) -> None:
+    """A directory that is only the user's, at the top level; content if it is there."""
+    with suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=root_fd)
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root_fd)
+    try:
+        if os.fstat(fd).st_uid != WORK_UID:
+            give_to_user(fd)
+    finally:
+        os.close(fd)

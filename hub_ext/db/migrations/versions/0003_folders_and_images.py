@@ -81,6 +81,7 @@ def upgrade() -> None:
         sa.Column("files_done", sa.BigInteger(), nullable=False),
         sa.Column("files_total", sa.BigInteger(), nullable=True),
         sa.Column("error", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
         sa.Column("started_at", sa.Double(), nullable=False),
         sa.Column("ended_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_folder_jobs")),
@@ -129,6 +130,7 @@ def upgrade() -> None:
         sa.Column("projects", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("changed_by", sa.String(), nullable=False),
+        sa.Column("deleted_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("reference", name=op.f("pk_images")),
     )
     op.create_table(
@@ -143,6 +145,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("reference", sa.String(), nullable=True),
         sa.Column("container_id", sa.String(), nullable=True),
+        sa.Column("parent_id", sa.String(), nullable=True),
+        sa.Column("parent", sa.String(), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=True),
         sa.Column("diff", sa.JSON(), nullable=True),
         sa.Column("progress", sa.Double(), nullable=False),

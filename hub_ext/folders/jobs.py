@@ -1,0 +1,256 @@
+"""Work on folders that takes long, clones and purges, and what is left over by accidents.
+
+A job is a row; its work is done by a process of its own (``file_worker.py``), which dies
+with the service. Whatever happens when, the state is one of these, and ``run`` goes on:
+
+| job     | on the storage                | what is done                                  |
+|---------|-------------------------------|-----------------------------------------------|
+| clone   | nothing                       | begin                                         |
+| clone   | ``.clone-<id>``               | it may be half: put away, begin anew          |
+| clone   | ``<id>``, no ``.clone-<id>``  | it was whole and renamed: the job is done     |
+| purge   | ``<id>``                      | rename to ``.purge-<id>``, delete             |
+| purge   | ``.purge-<id>``               | delete on                                     |
+| purge   | nothing                       | the job is done                               |
+| no job  | ``.clone-*``, ``.purge-*``    | delete                                        |
+
+The end of a job and what it means for the folder's row are one transaction: a clone that is
+whole is ``ready``; the row of one that failed or was cancelled goes, and so does that of a
+purged folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hub_ext.db.connection import Database
+from hub_ext.db.folder_models import FolderJobRow, FolderRow
+from hub_ext.errors import Conflict
+from hub_ext.folders.file_process import Progress, WorkFailed, run_file_work
+from hub_ext.folders.leftovers import Leftovers
+from hub_ext.folders.storage import FolderStorage, StorageError
+from hub_ext.folders.storage_root import CLONE, PURGE, create, exists, move
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 30.0
+"""A storage that was away is tried again this often."""
+_AT_ONCE = {"clone": 2, "purge": 1}
+
+
+class FolderJobs:
+    """``add_*`` and ``cancel`` in the caller's transaction, then ``wake``; ``run`` does it."""
+
+    def __init__(
+        self, database: Database, storage: FolderStorage, leftovers: Leftovers | None = None
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._leftovers = leftovers or Leftovers(database, storage)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._woken = asyncio.Event()
+
+    def add_clone(self, db: Session, *, folder_id: str, source_id: str, user: str) -> FolderJobRow:
+        """Copy ``source_id`` into the new folder, whose row is there in state ``cloning``.
+
+        Whoever calls has looked at permissions and quota.
+        """
+        source = db.get(FolderRow, source_id)
+        job = _new_job("clone", folder_id, user)
+        job.source_id = source_id
+        if source is not None:
+            job.bytes_total, job.files_total = source.used_bytes, source.used_files
+        db.add(job)
+        return job
+
+    def add_purge(self, db: Session, *, folder_id: str, user: str) -> FolderJobRow:
+        """Delete the folder for good; its row becomes ``purging`` and goes with the files."""
+        job = _new_job("purge", folder_id, user)
+        db.add(job)
+        folder = db.get(FolderRow, folder_id)
+        if folder is not None:
+            folder.state = "purging"
+        return job
+
+    def cancel(self, db: Session, job: FolderJobRow) -> None:
+        """Stop a clone; nothing of it stays. Raises Conflict when it cannot be stopped."""
+        if job.kind != "clone":
+            raise Conflict("What is being deleted cannot be had back.")
+        if job.state != "running":
+            raise Conflict(f"This clone is {job.state} already.")
+        _end(db, job, "cancelled")
+
+    def wake(self) -> None:
+        """A job was added or cancelled, and that is committed."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled; jobs that run then go on at the next start."""
+        discards = asyncio.create_task(self._wake_on_discards())
+        sweeps = asyncio.create_task(self._leftovers.run())
+        try:
+            while True:
+                self._woken.clear()
+                self._start_and_stop()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), _LOOK_EVERY_S)
+        finally:
+            for task in (discards, sweeps, *self._tasks.values()):
+                task.cancel()
+            await asyncio.gather(discards, sweeps, *self._tasks.values(), return_exceptions=True)
+
+    async def _wake_on_discards(self) -> None:
+        """What is discarded needs no job, only a sweep."""
+        while True:
+            await self._storage.discarded.wait()
+            self._storage.discarded.clear()
+            self._leftovers.wake()
+
+    def _start_and_stop(self) -> None:
+        """A task for each running row, none for others."""
+        with self._database.transaction() as db:
+            running = db.scalars(
+                select(FolderJobRow)
+                .where(FolderJobRow.state == "running")
+                .order_by(FolderJobRow.started_at)
+            ).all()
+        ids = {job.id for job in running}
+        for job_id, task in list(self._tasks.items()):
+            if job_id not in ids:
+                task.cancel()
+        self._tasks = {key: task for key, task in self._tasks.items() if not task.done()}
+        busy = dict.fromkeys(_AT_ONCE, 0)
+        for job in running:
+            busy[job.kind] += job.id in self._tasks
+        for job in running:
+            if job.id not in self._tasks and busy[job.kind] < _AT_ONCE[job.kind]:
+                busy[job.kind] += 1
+                self._tasks[job.id] = asyncio.create_task(self._work(job))
+
+    async def _work(self, job: FolderJobRow) -> None:
+        """One job to its end; a storage that is away leaves it for later."""
+        steps: Mapping[str, Callable[[FolderJobRow], Awaitable[str]]] = {
+            "clone": self._clone,
+            "purge": self._purge,
+        }
+        try:
+            note = await steps[job.kind](job)
+        except StorageError as error:
+            log.warning("%s of folder %s waits: %s", job.kind, job.folder_id, error.message)
+            return
+        except WorkFailed as error:
+            log.warning("%s of folder %s failed: %s", job.kind, job.folder_id, error)
+            self._finish(job.id, "failed", error=str(error))
+        except Exception:
+            log.exception("%s of folder %s", job.kind, job.folder_id)
+            self._finish(job.id, "failed", error="The service failed; its log says more.")
+        else:
+            self._finish(job.id, "done", note=note)
+        finally:
+            self._leftovers.wake()
+            self._woken.set()
+
+    async def _clone(self, job: FolderJobRow) -> str:
+        """What the user should know of it. Raises WorkFailed, StorageError."""
+        target = CLONE + job.folder_id
+        if await self._storage.at_root(lambda root: _begin_clone(root, job.folder_id)):
+            return ""
+        outcome = await run_file_work(
+            {
+                "task": "clone",
+                "root": str(self._storage.root),
+                "source": job.source_id,
+                "target": target,
+                "count": job.bytes_total is None,
+            },
+            lambda progress: self._note_progress(job.id, progress),
+        )
+        await self._storage.at_root(lambda root: _put_in_place(root, target, job.folder_id))
+        self._note_progress(job.id, outcome.progress)
+        return outcome.note
+
+    async def _purge(self, job: FolderJobRow) -> str:
+        name = PURGE + job.folder_id
+        names = await self._storage.at_root(lambda root: _begin_purge(root, job.folder_id, name))
+        outcome = await run_file_work(
+            {"task": "purge", "root": str(self._storage.root), "names": names},
+            lambda progress: self._note_progress(job.id, progress),
+        )
+        self._note_progress(job.id, outcome.progress)
+        return outcome.note
+
+    def _note_progress(self, job_id: str, progress: Progress) -> None:
+        with self._database.transaction() as db:
+            job = db.get(FolderJobRow, job_id)
+            if job is None or job.state != "running":
+                return
+            job.bytes_done, job.files_done = progress.bytes_done, progress.files_done
+            if progress.bytes_total is not None:
+                job.bytes_total, job.files_total = progress.bytes_total, progress.files_total
+
+    def _finish(self, job_id: str, state: str, *, error: str = "", note: str = "") -> None:
+        """Unless it was cancelled meanwhile; then what it made is left over, and swept."""
+        with self._database.transaction() as db:
+            job = db.get(FolderJobRow, job_id, with_for_update=True)
+            if job is not None and job.state == "running":
+                job.note = note
+                _end(db, job, state, error)
+
+
+def _new_job(kind: str, folder_id: str, user: str) -> FolderJobRow:
+    return FolderJobRow(
+        id=uuid.uuid4().hex,
+        kind=kind,
+        folder_id=folder_id,
+        user=user,
+        state="running",
+        started_at=time.time(),
+    )
+
+
+def _end(db: Session, job: FolderJobRow, state: str, error: str = "") -> None:
+    """End of the job and of what its folder's row was in the meantime."""
+    job.state, job.error, job.ended_at = state, error, time.time()
+    folder = db.get(FolderRow, job.folder_id)
+    if folder is None:
+        return
+    if job.kind == "clone" and state == "done":
+        folder.state = "ready"
+        job.bytes_total, job.files_total = job.bytes_done, job.files_done
+    elif job.kind == "clone" or state == "done":
+        db.delete(folder)
+
+
+def _begin_clone(root_fd: int, folder_id: str) -> bool:
+    """True when it is whole already. Else an empty ``.clone-<id>`` is there."""
+    half = CLONE + folder_id
+    if exists(root_fd, folder_id) and not exists(root_fd, half):
+        return True
+    move(root_fd, half, PURGE + uuid.uuid4().hex)
+    create(root_fd, half)
+    return False
+
+
+def _put_in_place(root_fd: int, half: str, folder_id: str) -> None:
+    try:
+        move(root_fd, half, folder_id)
+    except FileExistsError:
+        raise WorkFailed(f"A directory {folder_id} is there already; tell your admin.") from None
+
+
+def _begin_purge(root_fd: int, folder_id: str, name: str) -> list[str]:
+    """What is to be deleted, out of the way of everybody."""
+    names = [name]
+    try:
+        move(root_fd, folder_id, name)
+    except FileExistsError:
+        names.append(PURGE + uuid.uuid4().hex)
+        move(root_fd, folder_id, names[1])
+    return names

@@ -1,0 +1,310 @@
+"""Files on their way into a folder, in pieces, over broken connections and restarts.
+
+The bytes wait in ``.upload-<id>`` outside the folder, and one rename puts the whole file in
+its place. That file is made before the row and renamed before the row goes, so a row without
+it speaks of an upload that is finished, whatever ended in between.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from hub_ext.db.connection import Database
+from hub_ext.db.folder_models import UploadRow
+from hub_ext.errors import BadValue, Conflict, NotFound, OverLimit
+from hub_ext.folders.contents import FILE_MODE, give_to_user, place_file
+from hub_ext.folders.safe_path import check_path
+from hub_ext.folders.storage import FolderStorage, StorageFull
+from hub_ext.folders.storage_errors import in_folder
+from hub_ext.folders.storage_root import UPLOAD, opened_folder
+
+MOST_AT_ONCE = 50
+"""Unfinished uploads of one user."""
+PIECE_MOST = 16 * 1024 * 1024
+"""Bytes of one piece, so that none holds the storage or the memory for long."""
+IDLE_S = 7 * 86400.0
+"""An upload that nothing was added to for so long is forgotten."""
+_KEEP_FREE = 64 * 1024 * 1024
+
+
+class WrongOffset(Conflict):
+    """The piece does not follow what is there; go on at ``offset`` (409)."""
+
+    code = "wrong_offset"
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"This upload has {offset} bytes; continue from there.", field="offset")
+        self.offset = offset
+
+    def as_json(self) -> dict[str, dict[str, Any]]:
+        """The error body, with the right offset."""
+        body: dict[str, dict[str, Any]] = {**super().as_json()}
+        body["error"]["offset"] = self.offset
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An unfinished upload."""
+
+    id: str
+    folder_id: str
+    user: str
+    path: str
+    size: int
+    offset: int
+    """Bytes that are here."""
+
+
+class Uploads:
+    """Whoever calls has looked at permissions; ``user`` sees only uploads of his own."""
+
+    def __init__(self, database: Database, storage: FolderStorage) -> None:
+        self._database = database
+        self._storage = storage
+
+    async def create(
+        self,
+        *,
+        folder_id: str,
+        user: str,
+        path: str,
+        size: int,
+        overwrite: bool = False,
+        quota_left: int | None = None,
+    ) -> Upload:
+        """Begin. ``quota_left``: bytes the folder's owner may still use; None: any number.
+
+        Raises BadValue, Conflict when a file is there and ``overwrite`` is not set, OverLimit,
+        StorageFull.
+        """
+        inner = check_path(path)
+        if size < 0:
+            raise BadValue("The size of a file is 0 bytes or more.", field="size")
+        open_uploads = self._open_uploads(user)
+        if quota_left is not None and size > quota_left:
+            raise OverLimit(
+                f"The file has {_mb(size)}, and {_mb(max(quota_left, 0))} of the quota are left."
+                " Delete something first, or ask for more.",
+                field="size",
+            )
+        promised = await self._storage.at_root(lambda root: _missing_bytes(root, open_uploads))
+        free = await self._storage.free_bytes() - promised - _KEEP_FREE
+        if size > free:
+            raise StorageFull(
+                f"The file has {_mb(size)}, and the folder storage has {_mb(max(free, 0))} left.",
+                field="size",
+            )
+        await self._require_place(folder_id, inner, overwrite)
+        upload_id = uuid.uuid4().hex
+        await self._storage.at_root(lambda root: _make(root, upload_id))
+        self._add_row(upload_id, folder_id, user, inner, size, overwrite)
+        return Upload(upload_id, folder_id, user, inner, size, 0)
+
+    async def get(self, upload_id: str, user: str) -> Upload:
+        """With how much of it is here. Raises NotFound."""
+        row = self._row(upload_id, user)
+        offset = await self._storage.at_root(lambda root: _length(root, upload_id))
+        if offset is None:
+            self._forget(upload_id)
+            raise _unknown()
+        return Upload(row.id, row.folder_id, row.user, row.path, row.size, offset)
+
+    async def append(self, upload_id: str, user: str, offset: int, piece: bytes) -> int:
+        """Add a piece at ``offset``; returns the next one. What is added is on the disk.
+
+        Raises WrongOffset, BadValue, NotFound, StorageFull; then nothing was added.
+        """
+        row = self._row(upload_id, user)
+        if len(piece) > PIECE_MOST:
+            raise BadValue(f"A piece has at most {_mb(PIECE_MOST)}.", field="piece")
+        if offset + len(piece) > row.size:
+            raise BadValue(
+                f"This upload has {row.size} bytes; {offset} + {len(piece)} are more.",
+                field="offset",
+            )
+        reached = await self._storage.at_root(lambda root: _append(root, upload_id, offset, piece))
+        with self._database.transaction() as db:
+            changed = db.get(UploadRow, upload_id)
+            if changed is not None:
+                changed.changed_at = time.time()
+        return reached
+
+    async def finish(self, upload_id: str, user: str) -> str:
+        """Put the file in its place; returns its path. Raises Conflict, NotFound.
+
+        Once more is fine when the answer to the first time was lost on the way.
+        """
+        row = self._row(upload_id, user)
+        await self._storage.at_root(lambda root: _finish(root, row))
+        self._forget(upload_id)
+        return row.path
+
+    async def abort(self, upload_id: str, user: str) -> None:
+        """Forget it and its bytes. Raises NotFound."""
+        self._row(upload_id, user)
+        await self._discard(upload_id)
+
+    async def expire(self, now: float) -> None:
+        """Forget what nothing was added to for a week."""
+        with self._database.transaction() as db:
+            idle = list(db.scalars(select(UploadRow.id).where(UploadRow.changed_at < now - IDLE_S)))
+        for upload_id in idle:
+            await self._discard(upload_id)
+
+    async def _require_place(self, folder_id: str, path: str, overwrite: bool) -> None:
+        """Say early what ``finish`` would say after a long upload."""
+        with suppress(NotFound):
+            found = await self._storage.stat(folder_id, path)
+            if found.type == "directory" or not overwrite:
+                raise Conflict(f"{path!a} is there already.", field="path")
+
+    def _open_uploads(self, user: str) -> list[tuple[str, int]]:
+        """(id, size) of everybody's. Raises OverLimit when this user has too many."""
+        with self._database.transaction() as db:
+            rows = db.execute(select(UploadRow.id, UploadRow.size, UploadRow.user)).all()
+        if sum(row.user == user for row in rows) >= MOST_AT_ONCE:
+            raise OverLimit(
+                f"You have {MOST_AT_ONCE} unfinished uploads; finish or cancel some first."
+            )
+        return [(row.id, row.size) for row in rows]
+
+    def _row(self, upload_id: str, user: str) -> UploadRow:
+        with self._database.transaction() as db:
+            row = db.get(UploadRow, upload_id)
+        if row is None or row.user != user:
+            raise _unknown()
+        return row
+
+    def _add_row(
+        self, upload_id: str, folder_id: str, user: str, path: str, size: int, overwrite: bool
+    ) -> None:
+        now = time.time()
+        with self._database.transaction() as db:
+            db.add(
+                UploadRow(
+                    id=upload_id,
+                    folder_id=folder_id,
+                    user=user,
+                    path=path,
+                    size=size,
+                    overwrite=overwrite,
+                    started_at=now,
+                    changed_at=now,
+                )
+            )
+
+    def _forget(self, upload_id: str) -> None:
+        with self._database.transaction() as db:
+            db.execute(delete(UploadRow).where(UploadRow.id == upload_id))
+
+    async def _discard(self, upload_id: str) -> None:
+        """The row first: bytes without a row are swept, a row without bytes would stay."""
+        self._forget(upload_id)
+        await self._storage.at_root(lambda root: _unlink(root, upload_id))
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such upload (any more).")
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def _make(root_fd: int, upload_id: str) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    os.close(os.open(UPLOAD + upload_id, flags, 0o600, dir_fd=root_fd))
+
+
+def _unlink(root_fd: int, upload_id: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(UPLOAD + upload_id, dir_fd=root_fd)
+
+
+def _length(root_fd: int, upload_id: str) -> int | None:
+    """Bytes that are here; None when the file is not."""
+    try:
+        return os.stat(UPLOAD + upload_id, dir_fd=root_fd, follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return None
+
+
+def _missing_bytes(root_fd: int, uploads: list[tuple[str, int]]) -> int:
+    """What has been announced and is still to come."""
+    return sum(size - (_length(root_fd, upload_id) or size) for upload_id, size in uploads)
+
+
+@contextmanager
+def _locked(root_fd: int, upload_id: str) -> Iterator[int]:
+    """The upload's file, for one piece at a time. Raises Conflict, FileNotFoundError."""
+    name = UPLOAD + upload_id
+    fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root_fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # It may have been put in its place between our open and our lock.
+        if os.fstat(fd).st_ino != os.stat(name, dir_fd=root_fd, follow_symlinks=False).st_ino:
+            raise FileNotFoundError(name)
+        yield fd
+    except BlockingIOError:
+        raise Conflict("Another piece of this upload is being written; send one at a time.") from (
+            None
+        )
+    finally:
+        os.close(fd)
+
+
+def _append(root_fd: int, upload_id: str, offset: int, piece: bytes) -> int:
+    try:
+        with _locked(root_fd, upload_id) as fd:
+            present = os.fstat(fd).st_size
+            if offset != present:
+                raise WrongOffset(present)
+            _write(fd, offset, piece)
+            return offset + len(piece)
+    except FileNotFoundError:
+        raise _unknown() from None
+
+
+def _write(fd: int, offset: int, piece: bytes) -> None:
+    """All of it and durable, or none."""
+    try:
+        written = 0
+        while written < len(piece):
+            written += os.pwrite(fd, piece[written:], offset + written)
+        os.fdatasync(fd)
+    except OSError:
+        os.ftruncate(fd, offset)
+        raise
+
+
+def _finish(root_fd: int, row: UploadRow) -> None:
+    """Raises Conflict, NotFound; a file that is gone was put in its place before."""
+    try:
+        with _locked(root_fd, row.id) as fd:
+            present = os.fstat(fd).st_size
+            if present != row.size:
+                raise WrongOffset(present)
+            give_to_user(fd)
+            os.fchmod(fd, FILE_MODE)
+            os.fsync(fd)
+            _place(root_fd, row)
+    except FileNotFoundError:
+        return
+
+
+def _place(root_fd: int, row: UploadRow) -> None:
+    with opened_folder(root_fd, row.folder_id) as folder_fd:
+        try:
+            place_file(root_fd, UPLOAD + row.id, folder_fd, row.path, overwrite=row.overwrite)
+        except OSError as error:
+            raise in_folder(error, row.path) from error
