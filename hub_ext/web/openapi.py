@@ -121,6 +121,7 @@ def _project_paths(schemas: dict[str, Any]) -> dict[str, Any]:
     """Projects, their members, the audit log."""
     text = {"type": "string", "maxLength": 300}
     name = _parameter("name", "path", {"type": "string", "pattern": r"^[A-Za-z0-9._-]+$"})
+    dry_run = _parameter("dry_run", "query", {"type": "string", "enum": ["0", "1"]})
     user = _parameter("user", "path", {"type": "string", "pattern": "^[^/]+$"})
     limit = _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 500})
     after_name = _parameter("after", "query", text)
@@ -158,7 +159,7 @@ def _project_paths(schemas: dict[str, Any]) -> dict[str, Any]:
         },
         "/projects/{name}/members/{user}": {
             "patch": _operation("Role or own limits", [name, user], body=member_change),
-            "delete": _operation("Take off the list", [name, user]),
+            "delete": _operation("Take off the list; dry_run=1 only tells", [name, user, dry_run]),
         },
         "/audit": {
             "get": _operation(
