@@ -27,6 +27,8 @@ class ImageRow(Base):
     """Whose members see it, when ``visibility`` is project."""
     created_at: Mapped[float]
     changed_by: Mapped[str] = mapped_column(default="")
+    deleted_at: Mapped[float | None]
+    """Nobody sees it any more; the row goes when the image has left the engine."""
 
 
 class ImageRequestRow(Base):
@@ -52,6 +54,10 @@ class ImageRequestRow(Base):
     reference: Mapped[str | None]
     """Full name of the image, once it is there."""
     container_id: Mapped[str | None]
+    parent_id: Mapped[str | None]
+    """Id of the image that the session runs."""
+    parent: Mapped[str] = mapped_column(default="")
+    """Reference of it."""
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     """What the session has written on top of its image."""
     diff: Mapped[dict[str, Any] | None] = mapped_column(JSON)

@@ -13,6 +13,10 @@ PREFIX = "org.apportion."
 IMAGE_LABEL = PREFIX + "image"
 HIDDEN_LABEL = PREFIX + "hidden"
 """On images that are only a step of a build: never offered."""
+SUDO_LABEL = PREFIX + "sudo"
+"""On images whose sessions may use sudo."""
+SAVED_LABEL = PREFIX + "saved"
+"""On images made from sessions: a key of the site that made them."""
 
 _APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _TEXT_LIMIT = 500
@@ -33,7 +37,7 @@ class CatalogueImage:
 
     ``min_cpu_milli`` in milli-CPU, ``min_memory_mib`` in MiB, ``min_fgpu`` in fGPU,
     ``created`` in Unix seconds. ``labelled``: it says itself that it is a kernel image;
-    others are usable too, when they can run a Jupyter server.
+    others are usable too, when they can run a Jupyter server. ``saved``: made from a session.
     """
 
     reference: str
@@ -50,6 +54,8 @@ class CatalogueImage:
     size_bytes: int = 0
     created: float = 0.0
     labelled: bool = False
+    sudo: bool = False
+    saved: bool = False
 
 
 def list_images(client: Any) -> list[CatalogueImage]:
@@ -106,6 +112,8 @@ def parse_image(
         size_bytes=size_bytes,
         created=created,
         labelled=_truth(labels.get(IMAGE_LABEL)),
+        sudo=_truth(labels.get(SUDO_LABEL)),
+        saved=bool(labels.get(SAVED_LABEL)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, TypeVar
 
 import docker
@@ -12,6 +13,7 @@ import docker.errors
 import requests.exceptions
 
 from hub_ext.images.catalogue import CatalogueImage, list_images
+from hub_ext.nodes.docker_images import DockerImages
 from hub_ext.nodes.engine import EngineRefused, EngineUnavailable, Machine, SessionContainer
 
 SESSION_LABEL = "org.apportion.session"
@@ -34,6 +36,11 @@ class DockerEngine:
         self._timeout = timeout
         self._client: Any = None
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="docker")
+
+    @cached_property
+    def image_store(self) -> DockerImages:
+        """Its images, for what takes long: a client of its own."""
+        return DockerImages(self._url)
 
     async def machine(self) -> Machine:
         """Cores and memory that the daemon reports."""
