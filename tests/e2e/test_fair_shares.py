@@ -8,7 +8,6 @@ them, everybody at quota, and spare GPUs divided by quota.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,7 +165,18 @@ def test_4_9_a_team_takes_back_its_share_after_a_warning(
     no_rule_is_broken(lab)
 
 
-def test_4_10_at_quota_all_wait_and_then_spare_gpus_go_by_quota(teams: Teams, lab: Lab) -> None:
+def change_priority(page: Page, priority: str) -> None:
+    """By the form of a waiting session's page."""
+    page.get_by_label("Priority").fill(priority)
+    page.get_by_role("button", name="Set").click()
+
+
+def test_4_10_at_quota_all_wait_and_then_spare_gpus_go_by_quota(
+    teams: Teams,
+    lab: Lab,
+    window: Callable[[Person], Page],
+    shot: Callable[[Page, str], None],
+) -> None:
     more = ("a-3-gg", "a-4-gg", "b-5-gg", "c-6-gg")
     for name in more:
         teams.submit(name, 2, True)
@@ -180,6 +190,18 @@ def test_4_10_at_quota_all_wait_and_then_spare_gpus_go_by_quota(teams: Teams, la
         assert session["status"] == "PENDING"
         assert session["reason"]["message"]
     assert teams.in_use() == {"team-a": 4, "team-b": 2, "team-c": 2, "team-d": 8}
+
+    page = window(teams.people["team-a"])
+    page.goto(f"{lab.url}{SERVICE}/sessions/{teams.ids['a-3-gg']}")
+    change_priority(page, "50")
+    expect(page.locator("#problem")).to_contain_text("at most 0")
+    change_priority(page, "-5")
+    expect(page.locator("#history")).to_contain_text("Changed priority from 0 to -5.")
+    shot(page, "1-priority")
+    until(
+        lambda: teams.session("a-4-gg")["position"] < teams.session("a-3-gg")["position"],
+        what="the order in line follows the priority",
+    )
 
     teams.people["team-d"].stop_all()
     teams.all_run(["a-3-gg", "a-4-gg", "b-4-gg", "c-4-gg"])
