@@ -26,11 +26,18 @@ from hub_ext.db.connection import Database, DatabaseError
 from hub_ext.errors import ApportionError
 from hub_ext.fgpu import FgpuUnit
 from hub_ext.folders.catalogue import FolderCatalogue
+from hub_ext.folders.jobs import FolderJobs
+from hub_ext.folders.measuring import Measuring
+from hub_ext.folders.mounting import SubpathMounts
 from hub_ext.folders.storage import FolderStorage
+from hub_ext.folders.trash_collector import TrashCollector
+from hub_ext.folders.uploads import Uploads
 from hub_ext.gpu.devices import GpuSource
 from hub_ext.gpu.nvml import NvmlGpus
 from hub_ext.gpu.simulated import parse_simulated_gpus, simulated_nodes
 from hub_ext.hub_client import HubClient
+from hub_ext.images.saved_names import is_registry
+from hub_ext.images.saving import Saver
 from hub_ext.nodes import inventory
 from hub_ext.nodes.docker_engine import DockerEngine
 from hub_ext.nodes.engine import Engine
@@ -147,6 +154,19 @@ class ApportionService(Application):
     ).tag(config=True)
     pids_limit = Int(4096, help="Processes and threads that a session may have.").tag(config=True)
     default_image = Unicode(help="Image of a request that names none.").tag(config=True)
+    max_saved_images = Int(
+        10, help="How many images made from sessions a user may have, with requests for more."
+    ).tag(config=True)
+    approve_own_images = Bool(
+        False, help="Let users make images of their sessions without asking an admin."
+    ).tag(config=True)
+    registry = Unicode(
+        help="""Registry to which images made from sessions are pushed; default: none.
+
+        Example: registry.example.org/lab. Credentials are those of ``docker login`` in the
+        account of the service.
+        """
+    ).tag(config=True)
     public_url = Unicode(help="URL under which users reach the hub.").tag(config=True)
     folder_root = Unicode(
         help="Directory of all folders, local or a mounted share. Default: DATA/folders."
@@ -201,6 +221,14 @@ class ApportionService(Application):
             raise TraitError("usage_half_life_h must be above zero.")
         return float(proposal["value"])
 
+    @validate("registry")
+    def _check_registry(self, proposal: Any) -> str:
+        if proposal["value"] and not is_registry(proposal["value"]):
+            raise TraitError(
+                f"registry: {proposal['value']!r} is no HOST[:PORT][/PATH] in lower case."
+            )
+        return str(proposal["value"])
+
     @validate("timezone")
     def _check_timezone(self, proposal: Any) -> str:
         try:
@@ -243,7 +271,12 @@ class ApportionService(Application):
         stopped = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        loops = [asyncio.create_task(part.run()) for part in (queue, launcher, reconciler, culler)]
+        parts_that_run = (
+            *(queue, launcher, reconciler, culler),
+            *(site.folder_jobs, site.measuring, TrashCollector(site)),
+            Saver(site),
+        )
+        loops = [asyncio.create_task(part.run()) for part in parts_that_run]
         await stopped.wait()
         server.stop()
         for loop in loops:
@@ -283,6 +316,10 @@ class ApportionService(Application):
             store=SessionStore(database, changes),
             projects=ProjectStore(database, policy.unit),
             folders=FolderCatalogue(storage),
+            folder_jobs=FolderJobs(database, storage),
+            measuring=Measuring(database, storage),
+            uploads=Uploads(database, storage),
+            subpath_mounts=SubpathMounts(storage),
             engine=self._engine(settings.deployment_id),
             hub=HubClient(HubOAuth.instance().api_url, HubOAuth.instance().api_token),
             data_dir=data_dir,
@@ -311,6 +348,9 @@ class ApportionService(Application):
             project_storage_bytes=_bytes(self.project_storage_quota_gib),
             time_aware_k=self.time_aware_k,
             usage_half_life_s=self.usage_half_life_h * 3600,
+            max_saved_images=self.max_saved_images,
+            approve_own_images=self.approve_own_images,
+            registry=self.registry.rstrip("/"),
         )
 
     def _engine(self, deployment_id: str) -> Engine:

@@ -10,6 +10,10 @@ from pathlib import Path
 from hub_ext.db.connection import Database
 from hub_ext.fgpu import FgpuUnit
 from hub_ext.folders.catalogue import FolderCatalogue
+from hub_ext.folders.jobs import FolderJobs
+from hub_ext.folders.measuring import Measuring
+from hub_ext.folders.mounting import SubpathMounts
+from hub_ext.folders.uploads import Uploads
 from hub_ext.gpu.devices import GpuSource
 from hub_ext.hub_client import HubClient
 from hub_ext.images.catalogue import CatalogueImage
@@ -51,6 +55,9 @@ class Policy:
     """What all folders of one user, of one project may take together; None: no limit."""
     time_aware_k: float = 0.0
     usage_half_life_s: float = 7 * 86400.0
+    max_saved_images: int = 10
+    approve_own_images: bool = False
+    registry: str = ""
 
 
 @dataclass(slots=True)
@@ -67,6 +74,10 @@ class Site:
     store: SessionStore
     projects: ProjectStore
     folders: FolderCatalogue
+    folder_jobs: FolderJobs
+    measuring: Measuring
+    uploads: Uploads
+    subpath_mounts: SubpathMounts
     engine: Engine
     hub: HubClient
     data_dir: Path

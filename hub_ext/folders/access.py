@@ -2,28 +2,31 @@
 
 What somebody is to a folder, and the mode that follows:
 
-| standing   | who                                                     | mode                        |
-|------------|---------------------------------------------------------|-----------------------------|
-| owner      | the user whose folder it is                             | rwd                         |
-| instructor | of the project whose folder it is; admins of the hub too | rwd                         |
-| member     | of that project                                         | its ``members_mode``, or none |
-| invited    | who has accepted an invitation                          | that of the invitation      |
-| admin      | of the hub, in folders of other users                   | none: content stays private |
+| standing   | who                                                  | mode                 |
+|------------|------------------------------------------------------|----------------------|
+| owner      | the user whose folder it is                          | rwd                  |
+| instructor | of the project whose folder it is; the hub's admins  | rwd                  |
+| member     | of that project                                      | its ``members_mode`` |
+| invited    | who has accepted an invitation                       | the invitation's     |
+| admin      | of the hub, in folders of other users                | none                 |
 
 What follows from that:
 
-| action   | means                                            | by mode  | owner, instructor | admin |
-|----------|--------------------------------------------------|----------|-------------------|-------|
-| see      | that it is there, its size and state             | any      | yes               | yes   |
-| read     | list, download, clone from, mount read-only      | ro or more | yes             | no    |
-| write    | upload, make directories, rename files, mount rw | rw or more | yes             | no    |
-| remove   | files in it, from the page                       | rwd      | yes               | no    |
-| trash    | the folder itself                                | rwd      | yes               | yes   |
-| restore  | out of the trash                                 | no       | yes               | yes   |
-| purge    | for good                                         | no       | yes               | yes   |
-| describe | name, usage, mode of the members                 | no       | yes               | no    |
-| share    | invite, change and stop invitations, see them    | no       | yes               | no    |
-| transfer | to another owner                                 | no       | no                | yes   |
+| action   | means                                            | mode | owner, instructor | admin |
+|----------|--------------------------------------------------|------|-------------------|-------|
+| see      | that it is there, its size and state             | ro   | yes               | yes   |
+| read     | list, download, clone from, mount read-only      | ro   | yes               | no    |
+| write    | upload, make directories, rename files, mount rw | rw   | yes               | no    |
+| remove   | files in it, from the page                       | rwd  | yes               | no    |
+| trash    | the folder itself                                | rwd  | yes               | yes   |
+| restore  | out of the trash                                 | -    | yes               | yes   |
+| purge    | for good                                         | -    | yes               | yes   |
+| describe | name, usage, mode of the members                 | -    | yes               | no    |
+| share    | invite, change and stop invitations, see them    | -    | yes               | no    |
+| transfer | to another owner                                 | -    | no                | yes   |
+
+"mode" is the least that a member or an invited user needs. An admin of the hub keeps order in
+the folders of others, but does not read them through the service.
 
 In the trash, while it is cloned and while it is purged, only owner, instructor and admin know
 of it. A folder of an archived project rests: nobody but an admin of the hub knows of it, and
@@ -38,7 +41,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import or_, select
+from sqlalchemy import case, or_, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.folder_models import FolderRow, ShareRow
@@ -98,6 +101,7 @@ _BY_MODE = {
     Mode.RW: frozenset({Action.SEE, Action.READ, Action.WRITE}),
     Mode.RWD: frozenset({Action.SEE, Action.READ, Action.WRITE, Action.REMOVE, Action.TRASH}),
 }
+_ORDER = (FolderRow.owner, FolderRow.name, FolderRow.id)
 _KEEPER = frozenset(Action) - {Action.TRANSFER}
 _ADMIN = frozenset({Action.SEE, Action.TRASH, Action.RESTORE, Action.PURGE, Action.TRANSFER})
 _KEEPERS = frozenset({Standing.OWNER, Standing.INSTRUCTOR})
@@ -169,16 +173,19 @@ class Access:
         return right.mode if right is not None and _usable(folder) else None
 
     def candidates(self, db: Session) -> Iterable[FolderRow]:
-        """All folders to which he could be something, by kind, owner, name, age."""
-        query = select(FolderRow).order_by(
-            FolderRow.kind.desc(), FolderRow.owner, FolderRow.name, FolderRow.id
-        )
+        """All folders to which he could be something; his own first, then in ``_ORDER``."""
+        own = case((FolderRow.owner == self.person.name, 0), else_=1)
+        query = select(FolderRow).order_by(FolderRow.kind.desc(), own, *_ORDER)
         theirs = or_(
             (FolderRow.kind == "user") & (FolderRow.owner == self.person.name),
             (FolderRow.kind == "project") & FolderRow.owner.in_(self.roles),
             FolderRow.id.in_(self._invited),
         )
         return db.scalars(query.where(theirs))
+
+    def everything(self, db: Session) -> Iterable[FolderRow]:
+        """All folders there are."""
+        return db.scalars(select(FolderRow).order_by(FolderRow.kind.desc(), *_ORDER))
 
     def require(self, folder: FolderRow | None, action: Action) -> FolderRow:
         """The folder, if he may.

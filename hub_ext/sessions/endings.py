@@ -1,4 +1,5 @@
-"""When a running session will have to end, and why: its lifetime, hours, term, idle time.
+"""When a running session will have to end, and why: its lifetime, hours, term, idle time,
+a folder that it has to let go of.
 
 Pure: rows and times in, the earliest end out. The culler warns and stops.
 """
@@ -11,6 +12,8 @@ from datetime import datetime, tzinfo
 
 from hub_ext import hours
 from hub_ext.db.models import ProjectRow, SessionRow
+from hub_ext.folders.holders import NOTICE, message_of
+from hub_ext.folders.session_mounts import Mount
 
 _LATE_WARNING_S = 60.0
 """Nobody is stopped without a warning, also when its end was missed; it is at most so long."""
@@ -41,6 +44,7 @@ def ending_of(
     """
     found = [
         *_of_lifetime(row),
+        *_of_folders(row),
         *_of_idleness(row, idle_s, active_at),
         *_of_projects(projects, now, timezone),
     ]
@@ -59,6 +63,13 @@ def _of_lifetime(row: SessionRow) -> Iterator[Ending]:
         started = row.running_at or row.changed_at
         message = f"Its lifetime of {_length(row.lifetime_s)} is over."
         yield Ending(started + row.lifetime_s, "lifetime", message)
+
+
+def _of_folders(row: SessionRow) -> Iterator[Ending]:
+    """A folder whose share was stopped together with the sessions that hold it."""
+    for mount in [Mount.read(values, row.user) for values in row.mounts]:
+        if mount.until is not None:
+            yield Ending(mount.until, NOTICE, message_of(mount))
 
 
 def _of_idleness(row: SessionRow, idle_s: int | None, active_at: float | None) -> Iterator[Ending]:

@@ -21,9 +21,14 @@ _THREAD_VARIABLES = (
 
 
 def grant_json(site: Site, row: SessionRow) -> dict[str, Any] | None:
-    """The grant, or None while nothing is booked. Milli-CPU, MiB; mounts are host paths."""
+    """The grant, or None while nothing is booked or its folders are not ready (see
+    hub_ext.folders.handover). Milli-CPU, MiB; mounts are host paths.
+    """
     if Status(row.status) not in GRANTED or row.node is None:
         return None
+    if not all(mount["source"] for mount in row.mounts):
+        return None
+    image = site.images.get(row.image)
     real = [part.uuid for part in row.slices if not part.simulated]
     return {
         "session_id": row.id,
@@ -51,7 +56,7 @@ def grant_json(site: Site, row: SessionRow) -> dict[str, Any] | None:
         "device_uuids": real,
         "simulated": any(part.simulated for part in row.slices),
         "working_dir": "/home/work",
-        "sudo": False,
+        "sudo": image is not None and image.sudo,
     }
 
 

@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 
 from hub_ext.errors import BadValue
@@ -28,6 +29,7 @@ _SLUG_LENGTH = 30
 """Longest server name of the hub."""
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+_OWNER = r"^(user|project):[^\x00-\x1f\x7f]+$"
 _Short = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64, pattern=_PRINTABLE),
@@ -46,13 +48,31 @@ _SessionName = Annotated[str, Field(max_length=300), AfterValidator(_session_nam
 
 
 class FolderMount(BaseModel):
-    """A folder to mount; ``target`` defaults to /home/work/NAME."""
+    """A folder to mount, by ``name`` or by ``id``.
+
+    of: whose, as in project:ml101 or user:bob, where several have that name. subpath: only
+    that directory of it. target: default /home/work/NAME or /home/work/NAME/SUBPATH.
+    mode: default is rw where one may write, else ro.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(max_length=64, pattern=_PRINTABLE)]
+    name: Annotated[str, Field(max_length=64, pattern=_PRINTABLE)] | None = None
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    of: (
+        Annotated[str, Field(max_length=300, pattern=r"^(user|project):[^\x00-\x1f\x7f]+$")] | None
+    ) = None
+    subpath: Annotated[str, Field(max_length=4096)] | None = None
     target: Annotated[str, Field(max_length=256, pattern=_PRINTABLE)] | None = None
-    mode: Literal["rw", "ro"] = "rw"
+    mode: Literal["rw", "ro"] | None = None
+
+    @model_validator(mode="after")
+    def _one_folder(self) -> FolderMount:
+        if (self.name is None) == (self.id is None):
+            raise ValueError("name a folder by 'name' or by 'id', by one of the two")
+        if self.id is not None and self.of is not None:
+            raise ValueError("'of' goes with 'name' only")
+        return self
 
 
 class LaunchRequest(BaseModel):

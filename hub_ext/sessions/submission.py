@@ -16,6 +16,9 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import NodeRow, SessionRow
 from hub_ext.errors import BadValue, Conflict, OverLimit
+from hub_ext.folders.access import Person
+from hub_ext.folders.holders import identify
+from hub_ext.folders.session_mounts import MountPlan
 from hub_ext.projects.admission import Admission, Ask, admit, launch_project
 from hub_ext.scheduling import dry_run, model
 from hub_ext.sessions.changes import Change
@@ -39,6 +42,13 @@ class Submitter:
     admin: bool = False
     by: str = ""
 
+    @property
+    def person(self) -> Person:
+        """As whom the session mounts folders: its user, whoever submits it."""
+        if self.by:
+            return Person(self.user)
+        return Person(self.user, self.groups, self.admin)
+
 
 class Submissions:
     """The one way into the queue, for the page, the API, the CLI and the hub's own spawn."""
@@ -52,12 +62,13 @@ class Submissions:
         """Store ``count`` PENDING sessions, all or none.
 
         ``server_name`` is the hub server that is being started, if the hub asks; the
-        first session takes it. Raises BadValue, Forbidden, OverLimit, Conflict, StorageError.
+        first session takes it. Raises BadValue, Forbidden, OverLimit, Conflict.
         """
         user = submitter.user
         with self._site.database.transaction() as db:
             shape, admission = self._admitted(db, submitter, request)
-            mounts = self._site.folders.mounts(db, user, request.folders, request.new_folders)
+            plan = MountPlan(db, self._site, submitter.person, keep=True)
+            mounts = plan.mounts(request.folders, request.new_folders)
             rows = []
             for number in range(1, request.count + 1):
                 name, server = self._names(db, user, request, shape, number, server_name)
@@ -83,6 +94,7 @@ class Submissions:
                     ),
                     by=submitter.by or user,
                 )
+                identify(db, row.id, submitter.person)
                 rows.append(row)
         for row in rows:
             self._site.changes.announce(Change(row.id, row.user))
@@ -108,7 +120,8 @@ class Submissions:
         user = submitter.user
         with self._site.database.transaction() as db:
             shape, admission = self._admitted(db, submitter, request)
-            self._site.folders.check(db, user, request.folders, request.new_folders)
+            plan = MountPlan(db, self._site, submitter.person, keep=False)
+            plan.mounts(request.folders, request.new_folders)
             rows = [
                 _candidate(user, number, request, shape, admission)
                 for number in range(request.count)
@@ -148,7 +161,8 @@ class Submissions:
         """Refuse what waiting cannot cure. What is not asked for, the project may choose."""
         user, groups, admin = submitter.user, submitter.groups, submitter.admin
         project, _role = launch_project(db, self._site, user, groups, admin, request.project)
-        shape = shape_of(db, self._site, user, request, project.name)
+        sees_all = admin and not submitter.by
+        shape = shape_of(db, self._site, user, groups, sees_all, request, project.name)
         ask = Ask(
             user=user,
             groups=groups,

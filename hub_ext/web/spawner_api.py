@@ -7,6 +7,8 @@ from typing import Any
 
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import BadValue, Conflict, NotFound
+from hub_ext.folders.handover import hand_over
+from hub_ext.folders.holders import identify
 from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import EngineRefused, EngineUnavailable
 from hub_ext.sessions.grant import grant_json
@@ -47,8 +49,9 @@ class _SpawnerHandler(SpawnerApiHandler):
         admin = values.get("admin") is True
         return Submitter(self.text(values, "user"), frozenset(groups), admin)
 
-    def reply_session(self, row: SessionRow) -> None:
+    async def reply_session(self, row: SessionRow) -> None:
         """The session and, once there is one, its grant."""
+        row = await hand_over(self.site, row)
         grant = grant_json(self.site, row)
         if grant is not None and row.status == Status.SCHEDULED:
             self.parts.launcher.handed_over(row.id)
@@ -70,12 +73,14 @@ class RequestsHandler(_SpawnerHandler):
         request = read_launch_request(values.get("options") or {})
         if row is not None:
             self.parts.submissions.check_same(row, request)
+            with self.site.database.transaction() as db:
+                identify(db, row.id, submitter.person)
         else:
             await inventory.refresh_images(self.site, unless_known=request.image or "")
             rows = self.parts.submissions.submit(submitter, request, server_name=server_name)
             await self.site.changes.wait(rows[0].id, _FIRST_LOOK_S)
             row = self.site.store.get(rows[0].id)
-        self.reply_session(row)
+        await self.reply_session(row)
 
 
 class WaitHandler(_SpawnerHandler):
@@ -89,13 +94,13 @@ class WaitHandler(_SpawnerHandler):
         if row.version <= since and is_live(row):
             await self.site.changes.wait(session_id, timeout)
             row = self.site.store.get(session_id)
-        self.reply_session(row)
+        await self.reply_session(row)
 
 
 class StatusHandler(_SpawnerHandler):
     """A spawner reports how far it is."""
 
-    def post(self, session_id: str) -> None:
+    async def post(self, session_id: str) -> None:
         """PREPARING, STARTING, RUNNING in this order; steps left out are filled in.
 
         409 when the session has been cancelled or stopped meanwhile. A running session
@@ -120,7 +125,7 @@ class StatusHandler(_SpawnerHandler):
                 session_id, step, Why(), by="spawner", allowed={order[here]}, **running_at
             )
             here += 1
-        self.reply_session(self.site.store.get(session_id))
+        await self.reply_session(self.site.store.get(session_id))
 
     def _note_container(self, session_id: str, container_id: str) -> None:
         with self.site.database.transaction() as db:
@@ -150,7 +155,7 @@ class EndedHandler(_SpawnerHandler):
         if is_live(row) and self.run_id(values) in {None, row.run_id}:
             gone = values.get("server_gone") is True
             row = await self._end(row, Status(outcome), Why(message), gone=gone)
-        self.reply_session(row)
+        await self.reply_session(row)
 
     async def _end(self, row: SessionRow, outcome: Status, why: Why, *, gone: bool) -> SessionRow:
         """The slice of a container that still lives is not freed: it is removed first.

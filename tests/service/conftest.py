@@ -17,7 +17,11 @@ from sqlalchemy import create_engine, text
 from hub_ext.db.connection import Database
 from hub_ext.fgpu import FgpuUnit
 from hub_ext.folders.catalogue import FolderCatalogue
+from hub_ext.folders.jobs import FolderJobs
+from hub_ext.folders.measuring import Measuring
+from hub_ext.folders.mounting import SubpathMounts
 from hub_ext.folders.storage import FolderStorage
+from hub_ext.folders.uploads import Uploads
 from hub_ext.gpu.simulated import simulated_nodes
 from hub_ext.hub_client import HubServer
 from hub_ext.images.catalogue import CatalogueImage
@@ -157,6 +161,10 @@ def site(database: Database, tmp_path: Path) -> Site:
         store=SessionStore(database, changes),
         projects=ProjectStore(database, policy.unit),
         folders=FolderCatalogue(storage),
+        folder_jobs=FolderJobs(database, storage),
+        measuring=Measuring(database, storage),
+        uploads=Uploads(database, storage),
+        subpath_mounts=SubpathMounts(storage),
         engine=RoomyEngine(),
         hub=RecordingHub(),  # type: ignore[arg-type]
         data_dir=tmp_path,

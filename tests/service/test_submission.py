@@ -159,5 +159,5 @@ async def test_dot_folders_are_mounted_by_themselves(desk: Submissions, site: Si
 async def test_the_home_is_the_same_in_every_session(desk: Submissions) -> None:
     first, second = desk.submit(Submitter("ann"), read_launch_request({"count": 2}))
     other = desk.submit(Submitter("bob"), read_launch_request({}))[0]
-    assert first.mounts[0]["source"] == second.mounts[0]["source"]
-    assert other.mounts[0]["source"] != first.mounts[0]["source"]
+    assert first.mounts[0]["id"] == second.mounts[0]["id"]
+    assert other.mounts[0]["id"] != first.mounts[0]["id"]
