@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from hub_ext.db.models import NodeRow, PresetRow, SessionRow
 from hub_ext.errors import BadValue, EngineAway, OverLimit
 from hub_ext.images.catalogue import CatalogueImage
+from hub_ext.images.visibility import visible_images
 from hub_ext.nodes.presets import list_presets
 from hub_ext.projects.shares import allowed
 from hub_ext.projects.tree import read_projects
@@ -33,10 +35,23 @@ class Shape:
         return model.Demand(self.gpu_milli, self.cpu_milli, self.memory_mib)
 
 
-def shape_of(db: Session, site: Site, user: str, request: LaunchRequest, project: str) -> Shape:
-    """What the request comes to in this project. Raises BadValue, OverLimit, EngineAway."""
+def shape_of(
+    db: Session,
+    site: Site,
+    user: str,
+    groups: Collection[str],
+    admin: bool,
+    request: LaunchRequest,
+    project: str,
+) -> Shape:
+    """What the request comes to in this project. Raises BadValue, OverLimit, EngineAway.
+
+    ``admin``: names any image; one that is chosen for him is from those of his own.
+    """
     projects = read_projects(db)
-    image = _image(db, site, user, request, allowed(projects, project, "images"))
+    named = bool(request.image)
+    visible = visible_images(db, site, user, groups, admin and named)
+    image = _image(db, site, user, request, visible, allowed(projects, project, "images"))
     preset = _preset(db, request, allowed(projects, project, "presets"))
     unit = site.policy.unit
     shape = Shape(
@@ -57,11 +72,15 @@ def shape_of(db: Session, site: Site, user: str, request: LaunchRequest, project
 
 
 def _image(
-    db: Session, site: Site, user: str, request: LaunchRequest, allowed: frozenset[str] | None
+    db: Session,
+    site: Site,
+    user: str,
+    request: LaunchRequest,
+    images: dict[str, CatalogueImage],
+    allowed: frozenset[str] | None,
 ) -> CatalogueImage:
     """The named image; else of those allowed the user's last, the site's default, the first."""
-    images = site.images
-    if not images:
+    if not site.images:
         _check_node(db, site)
         raise OverLimit(
             "No image is there yet. An admin builds one with 'apportion image build'.",

@@ -12,6 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
+from hub_ext.images.catalogue import CatalogueImage
+from hub_ext.images.visibility import visible_images
 from hub_ext.nodes.presets import list_presets
 from hub_ext.scheduling.model import GPU
 from hub_ext.sessions.launch import MAX_COUNT, MAX_PRIORITY
@@ -43,12 +45,15 @@ def render_launch_form(
     ``groups`` and ``admin`` as the hub has them: they decide about projects.
     """
     with site.database.transaction() as db:
-        context = _context(site, db, user, server_name)
+        images = visible_images(db, site, user, groups, False)
+        context = _context(site, db, user, server_name, list(images.values()))
         context["projects"] = launch_projects(db, site, user, frozenset(groups), admin)
     return templates.get_template("launch_form.html").render(context)
 
 
-def _context(site: Site, db: Session, user: str, server_name: str) -> dict[str, Any]:
+def _context(
+    site: Site, db: Session, user: str, server_name: str, images: list[CatalogueImage]
+) -> dict[str, Any]:
     unit = site.policy.unit
     devices = db.scalars(select(DeviceRow)).all()
     nodes = db.scalars(select(NodeRow)).all()
@@ -69,7 +74,7 @@ def _context(site: Site, db: Session, user: str, server_name: str) -> dict[str, 
                 "min_memory_mib": image.min_memory_mib,
                 "min_fgpu": float(image.min_fgpu),
             }
-            for image in site.images.values()
+            for image in images
         ],
         "presets": [
             {

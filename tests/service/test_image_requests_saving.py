@@ -1,0 +1,269 @@
+"""An approved session becomes a clean image, or nothing, wherever the service is killed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from hub_ext.db.image_models import ImageRequestRow, ImageRow
+from hub_ext.db.models import AuditRow, SessionRow
+from hub_ext.images.catalogue import parse_image
+from hub_ext.images.requests import ImageRequests, NewImageRequest
+from hub_ext.images.saving import Saver
+from hub_ext.images.visibility import visible_images
+from hub_ext.nodes import inventory
+from hub_ext.site import Site
+from tests.service.image_engine import TOKEN, ImageEngine, Killed, files_of
+from tests.service.project_rows import add_session
+
+FILES = {
+    "usr/lib/python3/thing.py": b"ANSWER = 42\n",
+    "tmp/jupyter/token.json": TOKEN.encode(),
+    "home/work/private": b"mine",
+    "root/.bash_history": b"secret commands",
+}
+NEW = NewImageRequest(name="course", description="With thing")
+
+
+@pytest.fixture
+async def engine(site: Site) -> ImageEngine:
+    """The site's engine, with a session of ann that runs in container c1."""
+    site.engine = ImageEngine()
+    await inventory.refresh(site)
+    site.engine.start("c1", FILES)
+    with site.database.transaction() as db:
+        add_session(db, "default", id="s1", status="RUNNING", container_id="c1")
+    return site.engine
+
+
+def saver(site: Site) -> Saver:
+    return Saver(site, pause=lambda seconds: None)
+
+
+async def approved(site: Site, new: NewImageRequest = NEW) -> ImageRequestRow:
+    with site.database.transaction() as db:
+        session = db.get_one(SessionRow, "s1")
+    requests = ImageRequests(site)
+    row = await requests.ask(session, "ann", new)
+    return await requests.approve(row.id, "root")
+
+
+def request_row(site: Site, request_id: str) -> ImageRequestRow:
+    return ImageRequests(site).get(request_id)
+
+
+def image_rows(site: Site) -> list[ImageRow]:
+    with site.database.transaction() as db:
+        return list(db.scalars(select(ImageRow)))
+
+
+def names(engine: ImageEngine) -> list[str]:
+    return [name for image in engine.image_store.images for name in image.names]
+
+
+async def test_the_image_has_what_was_installed_and_nothing_of_the_session(
+    site: Site, engine: ImageEngine
+) -> None:
+    row = await approved(site)
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert (row.state, row.reason, row.progress) == ("done", "", 1.0)
+    assert row.reference is not None
+    image = engine.image_store.find(row.reference)
+    assert image is not None
+    assert files_of(image.layers[-1]) == {"usr/lib/python3/thing.py": b"ANSWER = 42\n"}
+    everything = json.dumps(image.config).encode() + b"".join(image.layers)
+    assert TOKEN.encode() not in everything
+    assert image.config["config"]["Env"] == engine.parent.config["config"]["Env"]
+    assert image.config["config"]["Cmd"] == ["start-singleuser"]
+    assert [step["created_by"] for step in image.config["history"]] == [
+        "base",
+        "saved from a session",
+    ]
+    labels = image.config["config"]["Labels"]
+    assert labels["org.apportion.title"] == "course"
+    assert labels["org.apportion.description"] == "With thing"
+    assert (labels["org.apportion.family"], labels["org.apportion.min-memory"]) == ("base", "512")
+    assert "org.apportion.source" not in labels
+    assert site.deployment_id not in json.dumps(image.config)
+
+
+async def test_nothing_interim_is_left_and_the_image_is_its_owners(
+    site: Site, engine: ImageEngine
+) -> None:
+    row = await approved(site)
+    await saver(site).work()
+    (image,) = image_rows(site)
+    assert (image.reference, image.owner, image.visibility) == (
+        request_row(site, row.id).reference,
+        "ann",
+        "user",
+    )
+    assert sorted(names(engine)) == sorted([engine.parent.names[0], image.reference])
+    assert list((site.data_dir / "saving").glob("*")) == []
+    with site.database.transaction() as db:
+        actions = list(db.scalars(select(AuditRow.action).order_by(AuditRow.id)))
+    assert actions == ["image.request", "image.approved", "image.saved"]
+
+
+async def test_a_secret_in_a_kept_file_fails_the_request_and_names_the_path(
+    site: Site, engine: ImageEngine
+) -> None:
+    engine.image_store.containers["c1"].files["etc/app.conf"] = f"token={TOKEN}".encode()
+    row = await approved(site)
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert row.state == "failed"
+    assert "the value of JUPYTERHUB_API_TOKEN is in etc/app.conf" in row.reason
+    assert TOKEN not in row.reason
+    await saver(site).work()
+    assert names(engine) == engine.parent.names
+    assert image_rows(site) == []
+
+
+async def test_a_name_that_is_used_again_gets_the_next_number(
+    site: Site, engine: ImageEngine
+) -> None:
+    references = []
+    for _ in range(2):
+        row = await approved(site)
+        await saver(site).work()
+        references.append(str(request_row(site, row.id).reference))
+    first, second = references
+    assert first.removesuffix(":1") == second.removesuffix(":2")
+    assert first.endswith("/u-ann/course:1")
+
+
+async def test_a_session_that_ends_before_the_commit_fails_its_request(
+    site: Site, engine: ImageEngine
+) -> None:
+    row = await approved(site)
+    with site.database.transaction() as db:
+        db.get_one(SessionRow, "s1").status = "TERMINATED"
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert row.state == "failed"
+    assert "has ended" in row.reason
+
+
+async def test_a_container_that_is_gone_at_the_commit_fails_its_request(
+    site: Site, engine: ImageEngine
+) -> None:
+    row = await approved(site)
+    del engine.image_store.containers["c1"]
+    await saver(site).work()
+    assert request_row(site, row.id).state == "failed"
+
+
+async def test_a_pause_that_a_killed_commit_left_is_ended(site: Site, engine: ImageEngine) -> None:
+    row = await approved(site)
+    with site.database.transaction() as db:
+        current = db.get_one(ImageRequestRow, row.id)
+        current.state, current.reference = "committing", "apportion-x/u-ann/course:1"
+    engine.image_store.containers["c1"].paused = True
+    await saver(site).work()
+    assert not engine.image_store.containers["c1"].paused
+    assert request_row(site, row.id).state == "done"
+
+
+async def test_too_little_disk_is_said_before_anything_is_exported(
+    site: Site, engine: ImageEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 1024**2})
+    monkeypatch.setattr("hub_ext.images.making.shutil.disk_usage", lambda path: usage)
+    row = await approved(site)
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert row.state == "failed"
+    assert "1 MiB are free" in row.reason
+    assert "export" not in engine.image_store.calls
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("registry", ["", "registry.example.org/lab"])
+async def test_killed_at_any_call_of_the_engine_the_next_start_finishes(
+    site: Site, engine: ImageEngine, after: bool, registry: str
+) -> None:
+    object.__setattr__(site.policy, "registry", registry)
+    object.__setattr__(site.policy, "max_saved_images", 1000)
+    store = engine.image_store
+    number = 0
+    while True:
+        number += 1
+        row = await approved(site)
+        store.calls, store.dies_at, store.after = [], number, after
+        died = await dies(site)
+        assert not store.containers["c1"].paused
+        secretive = [i for i in store.images if TOKEN in json.dumps(i.config)]
+        assert all("org.apportion.hidden" in i.config["config"]["Labels"] for i in secretive)
+        store.dies_at = 0
+        await saver(site).work()
+        row = request_row(site, row.id)
+        assert (row.state, row.reason) == ("done", ""), f"killed at call {number}"
+        assert not any(TOKEN in json.dumps(image.config) for image in store.images)
+        assert sorted(names(engine)) == sorted(
+            [*engine.parent.names, *(image.reference for image in image_rows(site))]
+        )
+        assert list((site.data_dir / "saving").glob("*")) == []
+        if not died:
+            break
+    assert number > 10
+    assert bool(store.pushed) == bool(registry)
+
+
+async def dies(site: Site) -> bool:
+    try:
+        await saver(site).work()
+    except Killed:
+        return True
+    return False
+
+
+async def test_nobody_else_sees_the_image_from_the_moment_it_is_loaded(
+    site: Site, engine: ImageEngine
+) -> None:
+    await approved(site)
+    store = engine.image_store
+    seen: list[Any] = []
+    load = store.load
+
+    def look_after_load(archive: Any) -> None:
+        load(archive)
+        images = {i.names[0]: i for i in store.images}
+        site.images = {
+            name: parse_image(name, image.config["config"]["Labels"])
+            for name, image in images.items()
+        }
+        with site.database.transaction() as db:
+            seen.append(set(visible_images(db, site, "bob", frozenset(), False)))
+            seen.append(set(visible_images(db, site, "ann", frozenset(), False)))
+
+    store.load = look_after_load  # type: ignore[method-assign]
+    await saver(site).work()
+    bob, ann = seen
+    (row,) = image_rows(site)
+    assert row.reference not in bob
+    assert row.reference in ann
+
+
+async def test_a_registry_that_refuses_leaves_the_local_image_and_says_so(
+    site: Site, engine: ImageEngine
+) -> None:
+    object.__setattr__(site.policy, "registry", "registry.example.org/lab")
+    engine.image_store.registry_problem = "Docker says: denied"
+    row = await approved(site)
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert row.state == "done"
+    assert "was not pushed to registry.example.org: Docker says: denied" in row.reason
+    assert row.reference is not None
+    assert row.reference in names(engine)
+
+    engine.image_store.registry_problem = ""
+    ImageRequests(site).push_again(row.id, "root")
+    await saver(site).work()
+    assert engine.image_store.pushed == [row.reference]
+    assert request_row(site, row.id).reason == ""
