@@ -18,7 +18,10 @@ from hub_ext.bootstrap.failure import BootstrapError
 from hub_ext.cli.image_step import build_missing_images
 from hub_ext.cli.terminal import Terminal
 
-PACKAGES = (*docker_install.PACKAGES, "chromium", "libatomic1", "postgresql")
+PACKAGES = (
+    *docker_install.PACKAGES,
+    *("chromium", "libatomic1", "postgresql", "docker-registry"),
+)
 ENGINE_STOP_S = 30.0
 WORKERS = "2"
 

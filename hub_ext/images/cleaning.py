@@ -41,15 +41,17 @@ def clean_layer(source: Path, target: Path, leaks: Leaks) -> CleanLayer:
         writer = _Writer(output, leaks)
         for entry in _entries(source):
             name = entry.name
-            if entry.islnk() and entry.linkname in moved:
-                if name != moved[entry.linkname]:
-                    entry.linkname = moved[entry.linkname]
-                    writer.header(entry, name)
-            elif name in moved:
+            if name in moved:
                 entry.name = moved[name]
                 writer.header(entry, entry.name)
                 writer.copy(layer, entry.offset_data, _padded(entry.size), entry.name)
-            elif is_kept(name, is_directory=entry.isdir()):
+            elif not is_kept(name, is_directory=entry.isdir()):
+                continue
+            elif entry.islnk() and entry.linkname in moved:
+                if name != moved[entry.linkname]:
+                    entry.linkname = moved[entry.linkname]
+                    writer.header(entry, name)
+            else:
                 end = entry.offset_data + _padded(entry.size if entry.isreg() else 0)
                 writer.copy(layer, entry.offset, end - entry.offset, name)
         return writer.finish()
@@ -71,11 +73,14 @@ def _entries(source: Path) -> Iterator[tarfile.TarInfo]:
     Raises BadArchive when something follows that is no entry: tarfile takes that for the end.
     """
     end = 0
-    with tarfile.open(source, "r:") as archive:
-        while (entry := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined]
-            end = entry.offset_data + _padded(entry.size if entry.isreg() else 0)
-            yield entry
+    try:
+        with tarfile.open(source, "r:") as archive:
+            while (entry := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined]
+                end = entry.offset_data + _padded(entry.size if entry.isreg() else 0)
+                yield entry
+    except tarfile.TarError as error:
+        raise BadArchive(f"its layer cannot be read: {error}") from error
     with source.open("rb") as layer:
         layer.seek(end)
         while chunk := layer.read(_CHUNK):
