@@ -63,6 +63,8 @@ def parse_launch_form(form_data: dict[str, list[str]]) -> dict[str, Any]:
     for name in ("image", "name", "project"):
         if fields.get(name):
             options[name] = fields[name]
+    if fields.get("image_by_name"):
+        options["image"] = fields["image_by_name"]
     preset = fields.get("preset", "")
     if preset and preset != OWN_NUMBERS:
         options["preset"] = preset
@@ -105,10 +107,13 @@ def _own_numbers(fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _folders(form_data: dict[str, list[str]], fields: dict[str, str]) -> list[dict[str, str]]:
+    """The ticked ones, by id; how and where is in fields of their own."""
     chosen = []
-    for name in form_data.get("folder", []):
-        mode = fields.get(f"mode:{name}", "")
-        chosen.append({"name": name, "mode": "ro" if mode == "ro" else "rw"})
+    for folder_id in form_data.get("folder", []):
+        mode = "ro" if fields.get(f"mode:{folder_id}", "") == "ro" else "rw"
+        places = {name: fields.get(f"{name}:{folder_id}", "") for name in ("target", "subpath")}
+        given = {name: place for name, place in places.items() if place}
+        chosen.append({"id": folder_id, "mode": mode, **given})
     return chosen
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import NodeRow, PresetRow, SessionRow
 from hub_ext.errors import BadValue, EngineAway, OverLimit
-from hub_ext.images.catalogue import CatalogueImage
+from hub_ext.images.catalogue import CatalogueImage, split_reference
 from hub_ext.images.visibility import visible_images
 from hub_ext.nodes.presets import list_presets
 from hub_ext.projects.shares import allowed
@@ -87,9 +87,10 @@ def _image(
             field="image",
         )
     if request.image:
-        if request.image not in images:
+        image = images.get(request.image) or images.get(":".join(split_reference(request.image)))
+        if image is None:
             raise BadValue(f"There is no image '{request.image}'.", field="image")
-        return images[request.image]
+        return image
     if allowed is not None:
         images = {name: image for name, image in images.items() if name in allowed}
     if not images:

@@ -12,12 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
-from hub_ext.images.catalogue import CatalogueImage
-from hub_ext.images.visibility import visible_images
+from hub_ext.folders.access import Person
 from hub_ext.nodes.presets import list_presets
 from hub_ext.scheduling.model import GPU
 from hub_ext.sessions.launch import MAX_COUNT, MAX_PRIORITY
 from hub_ext.site import Site
+from hub_ext.web.launch_folders import launch_folders
+from hub_ext.web.launch_images import launch_families
 from hub_ext.web.launch_projects import launch_projects
 
 BASE_URL = os.environ.get("JUPYTERHUB_BASE_URL", "/")
@@ -45,15 +46,16 @@ def render_launch_form(
     ``groups`` and ``admin`` as the hub has them: they decide about projects.
     """
     with site.database.transaction() as db:
-        images = visible_images(db, site, user, groups, False)
-        context = _context(site, db, user, server_name, list(images.values()))
+        context = _context(site, db, user, server_name)
+        context["families"] = launch_families(db, site, user, groups)
+        context["folders"] = launch_folders(
+            db, site, Person(user, groups, admin), context["last"]
+        )
         context["projects"] = launch_projects(db, site, user, frozenset(groups), admin)
     return templates.get_template("launch_form.html").render(context)
 
 
-def _context(
-    site: Site, db: Session, user: str, server_name: str, images: list[CatalogueImage]
-) -> dict[str, Any]:
+def _context(site: Site, db: Session, user: str, server_name: str) -> dict[str, Any]:
     unit = site.policy.unit
     devices = db.scalars(select(DeviceRow)).all()
     nodes = db.scalars(select(NodeRow)).all()
@@ -63,19 +65,6 @@ def _context(
     memories = {device.memory_mib for device in devices}
     per_node = max((len(node.devices) for node in nodes), default=0)
     return {
-        "images": [
-            {
-                "reference": image.reference,
-                "title": image.title,
-                "family": image.family,
-                "version": image.version,
-                "description": image.description,
-                "min_cpu_milli": image.min_cpu_milli,
-                "min_memory_mib": image.min_memory_mib,
-                "min_fgpu": float(image.min_fgpu),
-            }
-            for image in images
-        ],
         "presets": [
             {
                 "name": preset.name,
@@ -87,9 +76,6 @@ def _context(
             }
             for preset in list_presets(db)
             if preset.gpu_milli <= per_node * GPU
-        ],
-        "folders": [
-            {"name": folder.name, "usage": folder.usage} for folder in site.folders.names(db, user)
         ],
         "limits": {
             "fgpu_max": unit.fgpu(per_node * GPU),

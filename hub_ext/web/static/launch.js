@@ -1,5 +1,5 @@
-/* The launch form, live: image and version in two steps, sliders beside their numbers, and one line
-   that says what would happen if it were started now. Text is only ever set as text. */
+/* The launch form, live: sliders beside their numbers, and one line that says what would happen
+   if it were started now. Text is only ever set as text. launch_images.js has the images. */
 (() => {
   "use strict";
 
@@ -9,72 +9,6 @@
   const byId = (id) => document.getElementById(id);
   const all = (selector) => [...form.querySelectorAll(selector)];
   const hub = window.jhdata || {};
-
-  /* Image: family first, then its versions. The select that is sent stays the one of the page. */
-  function splitImageSelect() {
-    const single = byId("launch-image");
-    if (!single) return;
-    const options = [...single.querySelectorAll("option")];
-    const families = [...new Set(options.map((option) => option.dataset.family))];
-    const row = byId("launch-image-row");
-    const family = addSelect(row, "launch-family", "Image", single);
-    const version = addSelect(row, "launch-version", "Version", single);
-    for (const name of families) {
-      const first = options.find((option) => option.dataset.family === name);
-      family.add(new Option(first.dataset.title, name));
-    }
-    const showVersions = () => {
-      version.replaceChildren();
-      for (const option of options.filter((entry) => entry.dataset.family === family.value)) {
-        version.add(new Option(option.dataset.version, option.value));
-      }
-      choose();
-    };
-    const choose = () => {
-      single.value = version.value;
-      byId("launch-image-description").textContent = describe(single.selectedOptions[0]);
-    };
-    const restore = () => {
-      const chosen = single.selectedOptions[0];
-      family.value = chosen.dataset.family;
-      showVersions();
-      version.value = chosen.value;
-      choose();
-    };
-    family.addEventListener("change", showVersions);
-    version.addEventListener("change", choose);
-    single.addEventListener("launch:restored", restore);
-    form.querySelector('[data-launch="single-image"]').hidden = true;
-    restore();
-  }
-
-  function addSelect(row, id, title, single) {
-    const column = document.createElement("div");
-    column.className = "col-sm";
-    const label = document.createElement("label");
-    label.className = "form-label";
-    label.htmlFor = id;
-    label.textContent = title;
-    const select = document.createElement("select");
-    select.className = "form-select";
-    select.id = id;
-    select.setAttribute("aria-describedby", single.getAttribute("aria-describedby"));
-    column.append(label, select);
-    row.append(column);
-    return select;
-  }
-
-  function describe(option) {
-    if (!option) return "";
-    const { description, minCpu, minMemoryMib, minFgpu } = option.dataset;
-    const needs = [];
-    if (Number(minFgpu)) needs.push(`${Number(minFgpu)} fGPU`);
-    if (Number(minCpu)) needs.push(`${Number(minCpu)} CPU`);
-    if (Number(minMemoryMib)) needs.push(gib(Number(minMemoryMib)));
-    return [description, needs.length ? `Needs at least ${needs.join(", ")}.` : ""]
-      .filter(Boolean)
-      .join(" ");
-  }
 
   function gib(mib) {
     return mib % 1024 && mib < 1024 ? `${mib} MiB` : `${Math.round((mib / 1024) * 100) / 100} GiB`;
@@ -122,7 +56,6 @@
         showMeaning();
       });
     }
-    form.addEventListener("launch:restored", apply);
     apply();
   }
 
@@ -177,6 +110,7 @@
     for (const name of ["image", "name", "project"]) {
       if (value(name)) options[name] = value(name);
     }
+    if (value("image_by_name")) options.image = value("image_by_name");
     if (byId("launch-preemptible").checked) {
       options.preemptible = true;
       options.requeue = byId("launch-requeue").checked;
@@ -191,10 +125,13 @@
       if (value("cpu")) options.cpu = Number(value("cpu"));
       if (value("memory_gib")) options.memory_mib = Math.round(Number(value("memory_gib")) * 1024);
     }
-    const folders = all('input[name="folder"]:checked').map((box) => ({
-      name: box.value,
-      mode: box.closest(".launch-folder").querySelector("select").value,
-    }));
+    const folders = all('input[name="folder"]:checked').map((box) => {
+      const folder = { id: box.value };
+      for (const name of ["mode", "target", "subpath"]) {
+        if (value(`${name}:${box.value}`)) folder[name] = value(`${name}:${box.value}`);
+      }
+      return folder;
+    });
     if (folders.length) options.folders = folders;
     if (value("new_folder")) options.new_folders = [value("new_folder")];
     if (value("count")) options.count = Number(value("count"));
@@ -272,7 +209,8 @@
 
   function showError(error) {
     const named = String(error.field || "").split(".")[0];
-    const name = FIELDS[named] || named;
+    let name = FIELDS[named] || named;
+    if (name === "image" && byId("launch-image_by_name")?.value.trim()) name = "image_by_name";
     const place = byId(`launch-${name}-error`);
     show("danger", error.message);
     suggestReclaim(name === "preemptible");
@@ -280,7 +218,8 @@
     place.textContent = error.message;
     const folded = place.closest("details");
     if (folded) folded.open = true;
-    const field = byId(`launch-${name}`);
+    const seen = name === "image" ? "version" : name;
+    const field = byId(`launch-${seen}`);
     if (field) {
       field.classList.add("is-invalid");
       field.setAttribute("aria-invalid", "true");
@@ -327,7 +266,6 @@
   }
 
   bringBack();
-  splitImageSelect();
   linkSliders();
   linkPresets();
   linkProject();
