@@ -82,6 +82,11 @@ async def _source(site: Site, session_id: str, number: int, mount: Mount) -> Pat
     """A path that no user can turn elsewhere. Raises StorageError when it is not there."""
     if not mount.subpath:
         return await site.folders.storage.check(mount.id)
-    return await site.subpath_mounts.add(
-        session_id, number, mount.id, mount.subpath, make=mount.mode == "rw"
-    )
+    try:
+        return await site.subpath_mounts.add(
+            session_id, number, mount.id, mount.subpath, make=mount.mode == "rw"
+        )
+    except ApportionError as refusal:
+        what = f"{mount.subpath!a} of the folder {mount.shown}"
+        refusal.message = f"{what} cannot be mounted: {refusal.message}"
+        raise
