@@ -48,9 +48,7 @@ def render_launch_form(
     with site.database.transaction() as db:
         context = _context(site, db, user, server_name)
         context["families"] = launch_families(db, site, user, groups)
-        context["folders"] = launch_folders(
-            db, site, Person(user, groups, admin), context["last"]
-        )
+        context["folders"] = launch_folders(db, site, Person(user, groups, admin), context["last"])
         context["projects"] = launch_projects(db, site, user, frozenset(groups), admin)
     return templates.get_template("launch_form.html").render(context)
 

@@ -33,8 +33,17 @@ from spawner.launch_form import (
         ({"fgpu": ["0.35"]}, {"fgpu": "0.35"}),
         ({"memory_mib": ["3000"]}, {"memory_mib": 3000}),
         (
-            {"folder": ["data", "cs 101"], "mode:data": ["ro"], "mode:cs 101": ["rwd"]},
-            {"folders": [{"name": "data", "mode": "ro"}, {"name": "cs 101", "mode": "rw"}]},
+            {"folder": ["id1", "id2"], "mode:id1": ["ro"], "mode:id2": ["rwd"], "mode:id3": ["ro"]},
+            {"folders": [{"id": "id1", "mode": "ro"}, {"id": "id2", "mode": "rw"}]},
+        ),
+        (
+            {
+                "folder": ["id1"],
+                "target:id1": [" in "],
+                "subpath:id1": ["a/b"],
+                "target:id2": ["x"],
+            },
+            {"folders": [{"id": "id1", "mode": "rw", "target": "in", "subpath": "a/b"}]},
         ),
         ({"mode:data": ["ro"]}, {}),
         ({"new_folder": [" runs "]}, {"new_folders": ["runs"]}),
