@@ -78,9 +78,11 @@ class TreeCopy:
         self._reflinks = self._attributes = self._kernel_copies = True
 
     def run(self) -> None:
-        """Raises CopyFailed; the target is half then."""
+        """Raises CopyFailed; the target is half then. Changes the umask of the process."""
         levels: list[_Level] = []
+        os.umask(0)
         try:
+            _no_inherited_acl(self._target_fd)
             self._enter(levels, self._source_fd, self._target_fd, ".", "")
             while levels:
                 level = levels[-1]
@@ -183,7 +185,8 @@ class TreeCopy:
                 raise _Unreadable(OSError(errno.ENOENT, "it became something else"))
             if found.st_nlink > 1 and self._link(level, name, path, found):
                 return
-            target = os.open(name, _TARGET, 0o600, dir_fd=level.target_fd)
+            mode = found.st_mode & 0o777
+            target = os.open(name, _TARGET, mode, dir_fd=level.target_fd)
             try:
                 self._copy_content(source, target, found)
                 self._describe(source, target, found)
@@ -264,12 +267,16 @@ class TreeCopy:
         return error if error.errno in _FULL | {errno.EROFS, errno.EFBIG} else _Unreadable(error)
 
     def _describe(self, source: int, target: int, found: os.stat_result) -> None:
-        """Owner before mode: a change of owner takes set-user-id bits away."""
+        """Owner before mode: a change of owner takes set-user-id bits away.
+
+        A file without them was made with its mode.
+        """
         if self._owned:
             os.fchown(target, WORK_UID, WORK_UID)
         if self._attributes:
             self._copy_attributes(source, target)
-        os.fchmod(target, stat.S_IMODE(found.st_mode))
+        if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o7000:
+            os.fchmod(target, stat.S_IMODE(found.st_mode))
         os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
     def _copy_attributes(self, source: int, target: int) -> None:
@@ -342,6 +349,15 @@ def _copy_attribute(source: int, target: int, name: str) -> None:
     except OSError as error:
         # The target's storage keeps fewer or smaller attributes: not worth failing for.
         if error.errno not in {errno.ENODATA, errno.EOPNOTSUPP, errno.ERANGE, errno.E2BIG}:
+            raise
+
+
+def _no_inherited_acl(target: int) -> None:
+    """Modes are the source's, whatever the storage root would have new files get."""
+    try:
+        os.removexattr(target, "system.posix_acl_default")
+    except OSError as error:
+        if error.errno not in {errno.ENODATA, errno.EOPNOTSUPP}:
             raise
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hub_ext.folders.storage_errors import StorageError
@@ -59,39 +59,44 @@ async def run_file_work(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
     )
+    outcome = Outcome()
     try:
-        return await _listen(process, on_progress)
+        ended = await _listen(process, outcome, on_progress)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            process.kill()
+        raise
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _END_S)
+            async with asyncio.timeout(_END_S):
+                await process.wait()
+    if "done" in ended:
+        outcome.note = ended["done"]
+        return outcome
+    if "away" in ended:
+        raise StorageError(ended["away"])
+    raise WorkFailed(
+        ended.get("failed")
+        or f"The process that did it ended too early (exit status {process.returncode})."
+    )
 
 
 async def _listen(
-    process: asyncio.subprocess.Process, on_progress: Callable[[Progress], None] | None
-) -> Outcome:
-    outcome = Outcome()
-    ended: dict[str, Any] | None = None
+    process: asyncio.subprocess.Process,
+    outcome: Outcome,
+    on_progress: Callable[[Progress], None] | None,
+) -> dict[str, str]:
+    """The last line; {} when there was none."""
+    ended: dict[str, str] = {}
     assert process.stdout is not None
     async for line in process.stdout:
         said = json.loads(line)
         if "progress" in said:
-            known = {name: getattr(outcome.progress, name) for name in Progress.__slots__}
-            outcome.progress = Progress(**{**known, **said["progress"]})
+            outcome.progress = replace(outcome.progress, **said["progress"])
             if on_progress is not None:
                 on_progress(outcome.progress)
         elif "result" in said:
             outcome.results.update(said["result"])
         else:
             ended = said
-    if ended is None:
-        code = await process.wait()
-        raise WorkFailed(f"The process that did it ended too early (exit status {code}).")
-    if "failed" in ended:
-        raise WorkFailed(ended["failed"])
-    if "away" in ended:
-        raise StorageError(ended["away"])
-    outcome.note = ended["done"]
-    return outcome
+    return ended

@@ -21,7 +21,7 @@ from hub_ext.folders.copying import CopyFailed, TreeCopy
 from hub_ext.folders.deleting import delete_tree
 from hub_ext.folders.storage_errors import StorageError, of_storage
 from hub_ext.folders.storage_root import opened_folder, opened_root
-from hub_ext.folders.walking import count_tree, measure_tree
+from hub_ext.folders.walking import DIRECTORY, count_tree, measure_tree
 
 _PROGRESS_EVERY_S = 0.5
 _PR_SET_PDEATHSIG = 1
@@ -86,9 +86,7 @@ def _clone(root_fd: int, task: dict[str, Any]) -> str:
     with opened_folder(root_fd, task["source"]) as source_fd:
         if task["count"]:
             counter = _count_beside(source_fd)
-        target_fd = os.open(
-            task["target"], os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=root_fd
-        )
+        target_fd = os.open(task["target"], DIRECTORY, dir_fd=root_fd)
         report = Reporter()
         copy = TreeCopy(source_fd, target_fd, report)
         copy.run()
@@ -106,6 +104,7 @@ def _count_beside(source_fd: int) -> int:
         return child
     try:
         end_with(parent)
+        os.nice(10)
         size, files = count_tree(source_fd)
         say({"progress": {"bytes_total": size, "files_total": files}})
     finally:

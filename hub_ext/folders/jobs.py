@@ -100,7 +100,8 @@ class FolderJobs:
                 self._woken.clear()
                 self._start_and_stop()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), _LOOK_EVERY_S)
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await self._woken.wait()
         finally:
             for task in (discards, sweeps, *self._tasks.values()):
                 task.cancel()

@@ -54,7 +54,8 @@ class Leftovers:
             except Exception:
                 log.exception("tidying up the folder storage")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), _EVERY_S)
+                async with asyncio.timeout(_EVERY_S):
+                    await self._woken.wait()
 
     async def sweep(self) -> None:
         """Remove what nobody needs. Raises StorageError, WorkFailed."""

@@ -83,7 +83,8 @@ class Measuring:
                 log.exception("measuring folders")
             if not again:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), _LOOK_EVERY_S)
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await self._woken.wait()
 
     async def measure_due(self, now: float) -> bool:
         """Measure up to a batch of what is due. True when there may be more."""
