@@ -84,8 +84,8 @@ class Site:
     images: dict[str, CatalogueImage] = field(default_factory=dict)
     """By reference, as of the last look at the node."""
     images_read_at: float = 0.0
-    reservations: Mapping[str, tuple[TaskPlacement, ...]] = field(default_factory=dict)
-    """What the last scheduling pass keeps for whom, by session id."""
+    reservations: Mapping[str, tuple[TaskPlacement, ...]] | None = None
+    """What the last scheduling pass keeps for whom, by session id; None before the first."""
     fair_share: Mapping[str, Resources] = field(default_factory=dict)
     """What each project is due, as of the last scheduling pass, by its name."""
     history: UsageHistory = field(default_factory=UsageHistory)

@@ -89,6 +89,8 @@ def _configure_hub(c: Any, data: Path, settings: DeploymentSettings, bind_url: s
             "template_paths": [str(_TEMPLATES)],
             "extra_handlers": extra_handlers,
             "init_spawners_timeout": 10,
+            # Idle times are limited by what the hub knows of activity.
+            "last_activity_interval": 60,
         },
     )
     os.environ.setdefault("JUPYTERHUB_CRYPT_KEY", settings.crypt_key)

@@ -31,6 +31,22 @@ log = logging.getLogger(__name__)
 
 async def refresh(site: Site) -> None:
     """Look at the nodes again. An engine that is away marks them; they lose nothing."""
+    before = _facts(site)
+    await _refresh(site)
+    if _facts(site) != before:
+        site.changes.announce_nodes()
+
+
+def _facts(site: Site) -> list[tuple[object, ...]]:
+    """What sessions are placed by."""
+    nodes = select(NodeRow.name, NodeRow.cpu_milli, NodeRow.memory_mib, NodeRow.problem)
+    devices = select(DeviceRow.node, DeviceRow.device, DeviceRow.memory_mib, DeviceRow.problem)
+    with site.database.transaction() as db:
+        found = [*db.execute(nodes), *db.execute(devices)]
+    return sorted(tuple(row) for row in found)
+
+
+async def _refresh(site: Site) -> None:
     try:
         machine = await site.engine.machine()
         images = await site.engine.images()

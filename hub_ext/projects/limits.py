@@ -10,12 +10,15 @@ from hub_ext.db.models import MemberRow, ProjectRow
 from hub_ext.sessions.launch import MAX_PRIORITY
 
 SHORTEST_S = 60
-"""Shortest lifetime and idle time that can be set, in seconds."""
+"""Shortest lifetime that can be set, in seconds."""
+SHORTEST_IDLE_S = 600
+"""Shortest idle time: the hub hears of activity every minute or two."""
 LARGEST = 2**31 - 1
 """The largest number that the tables hold."""
 
 _Count = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 _Seconds = Annotated[int, Field(ge=SHORTEST_S, le=LARGEST, strict=True)]
+_Idle = Annotated[int, Field(ge=SHORTEST_IDLE_S, le=LARGEST, strict=True)]
 
 
 class MemberLimits(BaseModel):
@@ -32,7 +35,7 @@ class MemberLimits(BaseModel):
     max_gpu_milli: _Count | None = None
     max_pending: _Count | None = None
     max_lifetime_s: _Seconds | None = None
-    idle_s: _Seconds | None = None
+    idle_s: _Idle | None = None
     max_priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY, strict=True)] = 0
 
 

@@ -82,9 +82,14 @@ def term_is_over(row: ProjectRow, now: float) -> bool:
 
 
 def term_sentence(row: ProjectRow, tz: tzinfo) -> str:
-    """Of a term that is over. One that ended at midnight ended on the day before."""
+    """Of a term that is over."""
+    return f"The term of project {row.name} ended on {last_day(row, tz)}."
+
+
+def last_day(row: ProjectRow, tz: tzinfo) -> str:
+    """Of a term that ends: "2026-09-30". One that ends at midnight ends on the day before."""
     assert row.valid_until is not None
-    return f"The term of project {row.name} ended on {_date(row.valid_until - 1, tz)[:10]}."
+    return _date(row.valid_until - 1, tz)[:10]
 
 
 def quota_now(row: ProjectRow, now: float, tz: tzinfo) -> Resources:

@@ -22,11 +22,21 @@ class Changes:
     def __init__(self) -> None:
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._listeners: set[Callable[[Change], None]] = set()
+        self._of_nodes: list[Callable[[], None]] = []
 
     def listen(self, callback: Callable[[Change], None]) -> Callable[[], None]:
         """Call ``callback(change)`` on every change; returns the way to stop it."""
         self._listeners.add(callback)
         return lambda: self._listeners.discard(callback)
+
+    def listen_to_nodes(self, callback: Callable[[], None]) -> None:
+        """Call ``callback()`` when a node or a device has changed."""
+        self._of_nodes.append(callback)
+
+    def announce_nodes(self) -> None:
+        """A node or a device is not what it was."""
+        for callback in self._of_nodes:
+            callback()
 
     def announce(self, change: Change) -> None:
         """It has been committed."""

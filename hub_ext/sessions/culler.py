@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
+from hub_ext.db.models import MemberRow, SessionRow
 from hub_ext.errors import Conflict, NotFound
-from hub_ext.hub_client import HubRefused, HubUnavailable
 from hub_ext.projects.limits import limits_of
-from hub_ext.projects.tree import lineage, read_projects
+from hub_ext.projects.tree import Rows, lineage, read_projects
+from hub_ext.sessions.activity import Activity
 from hub_ext.sessions.endings import Ending, ending_of, stops_at
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.notices import EVICTIONS, Notice, warn, withdraw
@@ -31,8 +31,8 @@ from hub_ext.site import Site
 log = logging.getLogger(__name__)
 
 _LONGEST_SLEEP_S = 5.0
+_SHORTEST_SLEEP_S = 0.05
 _LOOK_AHEAD_EVERY_S = 15.0
-_ACTIVITY_EVERY_S = 60.0
 _DRIFT_S = 1.0
 """An end that moves by less is the same end."""
 
@@ -40,6 +40,7 @@ _GONE = {
     "lifetime": "its lifetime was extended.",
     "idle": "it is in use again.",
     "hours": "the hours of its project have changed.",
+    "folder": "it may keep its folders.",
     "term": "the term of its project has changed.",
 }
 """What has happened when the cause of a warning has gone, by its code."""
@@ -52,30 +53,36 @@ class Culler:
         self._site = site
         self._launcher = launcher
         self._looked_ahead_at = 0.0
-        self._activity: dict[tuple[str, str], float] = {}
-        self._activity_at = 0.0
+        self._idle_is_limited = False
+        self.activity = Activity(site.hub, lambda: self._idle_is_limited)
         self._woken = asyncio.Event()
         site.changes.listen(lambda change: self._woken.set() if change.of_status else None)
         site.projects.listen(self._look_again)
 
     async def run(self) -> None:
         """For ever: at every change, and when the next warned session is due."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.activity.run())
+            group.create_task(self._run())
+
+    async def _run(self) -> None:
         while True:
             try:
-                await self.once()
+                self.once()
             except Exception:
                 log.exception("The culler failed; it tries again.")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), self._sleep_s())
             self._woken.clear()
 
-    async def once(self) -> None:
-        """Everything that is due now."""
+    def once(self) -> None:
+        """Everything that is due now; no cause is taken for granted when it comes to the stop."""
         self._withdraw_evictions()
+        now = time.time()
+        if self._due(now) or now - self._looked_ahead_at >= _LOOK_AHEAD_EVERY_S:
+            self._looked_ahead_at = now
+            self._look_ahead()
         self._stop_due()
-        if time.time() - self._looked_ahead_at >= _LOOK_AHEAD_EVERY_S:
-            self._looked_ahead_at = time.time()
-            await self._look_ahead()
 
     def _look_again(self) -> None:
         """Hours, terms or limits have changed."""
@@ -87,7 +94,7 @@ class Culler:
         due = min((row.stops_at or 0.0 for row in self._warned()), default=None)
         if due is None:
             return _LONGEST_SLEEP_S
-        return min(_LONGEST_SLEEP_S, max(0.05, due - time.time()))
+        return min(_LONGEST_SLEEP_S, max(_SHORTEST_SLEEP_S, due - time.time()))
 
     def _warned(self) -> Sequence[SessionRow]:
         query = select(SessionRow).where(
@@ -96,28 +103,45 @@ class Culler:
         with self._site.database.transaction() as db:
             return db.scalars(query).all()
 
+    def _due(self, now: float) -> list[SessionRow]:
+        return [row for row in self._warned() if row.stops_at is not None and row.stops_at <= now]
+
     def _withdraw_evictions(self) -> None:
-        """Who was to make room for a session that no longer waits may stay."""
+        """Who was to make room for a session that cannot take it any more may stay.
+
+        The scheduler keeps the place for it from pass to pass, for as long as it can.
+        """
+        reservations = self._site.reservations
         evicted = [row for row in self._warned() if row.notice_code in EVICTIONS]
-        if not evicted:
+        if not evicted or reservations is None:
             return
-        claimants = {row.evicted_for for row in evicted}
-        query = select(SessionRow.id).where(
-            SessionRow.id.in_(claimants), SessionRow.status == Status.PENDING
+        query = select(SessionRow.id, SessionRow.priority).where(
+            SessionRow.id.in_({row.evicted_for for row in evicted}),
+            SessionRow.status == Status.PENDING,
         )
         with self._site.database.transaction() as db:
-            waiting = set(db.scalars(query))
+            waiting = {row.id: row.priority for row in db.execute(query)}
         for row in evicted:
             if row.evicted_for not in waiting:
                 message = "the session that needed its place no longer waits."
-                withdraw(self._site.store, row.id, message)
+            elif row.evicted_for not in reservations:
+                message = "the session that needed its place cannot start there now."
+            elif row.notice_code == "preempt" and waiting[row.evicted_for] <= row.priority:
+                message = "the session that needed its place has no higher priority any more."
+            else:
+                continue
+            withdraw(self._site.store, row.id, message)
 
     def _stop_due(self) -> None:
-        for row in self._warned():
-            if row.stops_at is None or row.stops_at > time.time():
+        """Stop what was warned in time. Nobody is idle while the hub is silent."""
+        for row in self._due(time.time()):
+            eviction = row.notice_code in EVICTIONS
+            if eviction and self._site.reservations is None:
+                continue  # no pass yet since the start: it may say that nobody needs the place
+            if row.notice_code == "idle" and not self.activity.known:
                 continue
             try:
-                if row.notice_code in EVICTIONS:
+                if eviction:
                     self._launcher.preempt(row)
                 else:
                     why = Why(row.notice_message, row.notice_code)
@@ -125,34 +149,43 @@ class Culler:
             except (Conflict, NotFound) as moved:
                 log.info("Session %s was not stopped: %s", row.id, moved)
 
-    async def _look_ahead(self) -> None:
+    def _look_ahead(self) -> None:
         """Warn of ends that come near; withdraw warnings of ends that have moved away."""
         with self._site.database.transaction() as db:
             projects = read_projects(db)
             rows = db.scalars(select(SessionRow).where(SessionRow.status == Status.RUNNING)).all()
             idle = _idle_limits(db, projects, rows)
-        if idle:
-            await self._read_activity()
-        now, policy = time.time(), self._site.policy
+        self._idle_is_limited = bool(idle)
+        now = time.time()
         for row in rows:
             if row.notice_code in EVICTIONS:
                 continue
-            ending = ending_of(
-                row,
-                lineage(projects, row.project),
-                idle_s=idle.get((row.project, row.user)),
-                active_at=self._activity.get((row.user, row.server_name)),
-                now=now,
-                timezone=policy.timezone,
-            )
-            self._renew(row, ending, now)
+            if row.notice_code == "idle" and not self.activity.known:
+                continue
+            try:
+                self._renew(row, self._ending(row, projects, idle, now), now)
+            except Exception:  # trouble with one holds up no other
+                log.exception("The end of session %s cannot be told.", row.id)
+
+    def _ending(
+        self, row: SessionRow, projects: Rows, idle: Mapping[tuple[str, str], int], now: float
+    ) -> Ending | None:
+        return ending_of(
+            row,
+            lineage(projects, row.project),
+            idle_s=idle.get((row.project, row.user)),
+            active_at=self.activity.of(row.user, row.server_name),
+            now=now,
+            timezone=self._site.policy.timezone,
+        )
 
     def _renew(self, row: SessionRow, ending: Ending | None, now: float) -> None:
         """Make a session's warning fit its end."""
         at = None if ending is None else stops_at(ending, now, self._site.policy.ending_warning_s)
         if ending is None or at is None:
             if row.stops_at is not None:
-                withdraw(self._site.store, row.id, _GONE[row.notice_code])
+                message = _GONE.get(row.notice_code, "its cause has gone.")
+                withdraw(self._site.store, row.id, message)
             return
         if row.notice_code == ending.code and row.stops_at is not None:
             overdue = ending.at <= now  # it was warned late, and keeps that time
@@ -160,23 +193,9 @@ class Culler:
                 return
         warn(self._site.store, row.id, Notice(ending.code, ending.message, at))
 
-    async def _read_activity(self) -> None:
-        """When each server was last active, as the hub has it; kept while the hub is silent."""
-        if time.time() - self._activity_at < _ACTIVITY_EVERY_S:
-            return
-        self._activity_at = time.time()
-        try:
-            servers = await self._site.hub.active_servers()
-        except (HubUnavailable, HubRefused) as error:
-            log.warning("No activity from the hub now: %s", error)
-            return
-        self._activity = {
-            key: server.active_at for key, server in servers.items() if server.active_at is not None
-        }
-
 
 def _idle_limits(
-    db: Session, projects: dict[str, ProjectRow], rows: Collection[SessionRow]
+    db: Session, projects: Rows, rows: Collection[SessionRow]
 ) -> dict[tuple[str, str], int]:
     """Idle time in seconds by (project, user), for those who have a limit."""
     users = {(row.project, row.user) for row in rows}

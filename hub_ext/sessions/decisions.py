@@ -47,12 +47,16 @@ class GrantedSlice:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A booking for a PENDING session; gpu_memory_mib goes with its slices."""
+    """A booking for a PENDING session; gpu_memory_mib goes with its slices.
+
+    preemptible: as it was when this was decided; the quota may allow it only so.
+    """
 
     session_id: str
     node: str
     slices: Sequence[GrantedSlice]
     gpu_memory_mib: int
+    preemptible: bool
     why: Why
 
 
@@ -87,8 +91,11 @@ def write_decisions(
 
 
 def _grant(db: Session, grant: Grant) -> SessionRow | None:
-    """Book node and slices; a run begins. None when the session was cancelled."""
+    """Book node and slices; a run begins. None when the session was cancelled or changed."""
     now = time.time()
+    asked = db.get(SessionRow, grant.session_id)
+    if asked is None or asked.preemptible != grant.preemptible:
+        return None
     try:
         row = move(
             db,
@@ -138,9 +145,15 @@ def _begin_run(db: Session, row: SessionRow, now: float) -> int:
 
 
 def _evict(db: Session, session_id: str, notice: Notice) -> SessionRow | None:
-    """Warn, unless the session that it is for has been cancelled or the victim has moved on."""
+    """Warn, unless the session that it is for has been cancelled or the victim has moved on.
+
+    One that will end by itself before that keeps its own warning.
+    """
     claimant = db.get(SessionRow, notice.evicted_for)
     if claimant is None or claimant.status != Status.PENDING:
+        return None
+    victim = db.get(SessionRow, session_id)
+    if victim is None or (victim.stops_at is not None and victim.stops_at <= notice.stops_at):
         return None
     return warn_in(db, session_id, notice)
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
 from hub_ext.errors import BadValue, Conflict, OverLimit
 from hub_ext.projects.admission import check_priority, check_quotas
+from hub_ext.projects.bounds import most_for_members
 from hub_ext.projects.limits import MemberLimits, limits_of
 from hub_ext.projects.membership import roles_of
 from hub_ext.projects.permissions import Action, may
@@ -96,6 +97,8 @@ def _check(
     if "preemptible" in values:
         _check_preemptible(db, site, row, values["preemptible"])
     if "lifetime_s" in values:
+        if project is not None and may(role, Action.PRIORITISE) and not may(role, Action.GOVERN):
+            limits = most_for_members(project)
         _check_lifetime(row, values["lifetime_s"], limits)
 
 

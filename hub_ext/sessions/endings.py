@@ -6,26 +6,34 @@ Pure: rows and times in, the earliest end out. The culler warns and stops.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from hub_ext import hours
 from hub_ext.db.models import ProjectRow, SessionRow
 from hub_ext.folders.holders import NOTICE, message_of
 from hub_ext.folders.session_mounts import Mount
+from hub_ext.projects.shares import last_day
 
+_IDLE_WARNING = 1 / 3
+"""Of the idle time: who is at work is not warned."""
 _LATE_WARNING_S = 60.0
 """Nobody is stopped without a warning, also when its end was missed; it is at most so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """``at``: Unix s; ``code`` and ``message`` as in a notice."""
+    """``at``: Unix s; ``code`` and ``message`` as in a notice.
+
+    ``warning_s``: the longest warning that makes sense for it, in seconds.
+    """
 
     at: float
     code: str
     message: str
+    warning_s: float = math.inf
 
 
 def ending_of(
@@ -53,6 +61,7 @@ def ending_of(
 
 def stops_at(ending: Ending, now: float, warning_s: float) -> float | None:
     """When to stop for this end; None while it is too early to warn."""
+    warning_s = min(warning_s, ending.warning_s)
     if ending.at - now > warning_s:
         return None
     return ending.at if ending.at > now else now + min(warning_s, _LATE_WARNING_S)
@@ -76,15 +85,14 @@ def _of_idleness(row: SessionRow, idle_s: int | None, active_at: float | None) -
     """A batch session is never idle."""
     if idle_s and active_at is not None and row.kind == "interactive":
         since = max(active_at, row.running_at or 0.0)
-        message = f"Nothing has happened in it for {_length(idle_s)}."
-        yield Ending(since + idle_s, "idle", message)
+        message = f"It is stopped when nothing has happened in it for {_length(idle_s)}."
+        yield Ending(since + idle_s, "idle", message, idle_s * _IDLE_WARNING)
 
 
 def _of_projects(projects: Sequence[ProjectRow], now: float, timezone: tzinfo) -> Iterator[Ending]:
     for project in projects:
         if project.valid_until is not None:
-            day = datetime.fromtimestamp(project.valid_until, timezone).date().isoformat()
-            message = f"The term of project {project.name} ends on {day}."
+            message = f"The term of project {project.name} ends on {last_day(project, timezone)}."
             yield Ending(project.valid_until, "term", message)
         if not project.stops_at_close:
             continue

@@ -69,6 +69,7 @@ def _environment(site: Site, row: SessionRow, uuids: list[str]) -> dict[str, str
         "APPORTION_FGPU": f"{site.policy.unit.fgpu(row.gpu_milli):g}",
         "APPORTION_GPU_MEMORY_MIB": str(row.gpu_memory_mib),
         "APPORTION_PUBLIC_URL": site.policy.public_url,
+        "JUPYTERHUB_ACTIVITY_INTERVAL": "60",
         "NVIDIA_VISIBLE_DEVICES": ",".join(uuids) or "void",
         "USER": "work",
         "HOME": "/home/work",

@@ -42,6 +42,7 @@ class Queue:
         """Counts the changes of what sessions are placed by."""
         site.changes.listen(self._on_change)
         site.projects.listen(self.wake)
+        site.changes.listen_to_nodes(self.wake)
 
     def wake(self) -> None:
         """Look at the queue soon: nodes, projects or limits have changed."""
@@ -90,7 +91,7 @@ class Queue:
         site = self._site
         site.reservations, site.fair_share = decisions.reservations, decisions.fair_share
         evictions = [(evict.session_id, self._notice(evict)) for evict in decisions.evictions]
-        grants = self._grants(decisions.starts)
+        grants = self._grants(snapshot, decisions.starts)
         waits = [_wait(waiting, snapshot.now) for waiting in decisions.waiting]
         write_decisions(site.store, grants, evictions, waits)
 
@@ -103,12 +104,22 @@ class Queue:
         warning_s = self._site.policy.reclaim_warning_s if row.status == Status.RUNNING else 0
         return Notice(evict.kind, message, time.time() + warning_s, evict.for_session)
 
-    def _grants(self, starts: Sequence[model.Start]) -> list[Grant]:
+    def _grants(self, snapshot: model.Snapshot, starts: Sequence[model.Start]) -> list[Grant]:
+        if not starts:
+            return []
+        nodes = {start.placements[0].node for start in starts}
+        query = select(DeviceRow).where(DeviceRow.node.in_(nodes))
         with self._site.database.transaction() as db:
-            devices = {(row.node, row.device): row for row in db.scalars(select(DeviceRow))}
-        return [self._grant(start, devices) for start in starts]
+            devices = {(row.node, row.device): row for row in db.scalars(query)}
+        sessions = {session.id: session for session in snapshot.sessions}
+        return [self._grant(start, sessions[start.session_id], devices) for start in starts]
 
-    def _grant(self, start: model.Start, devices: Mapping[tuple[str, int], DeviceRow]) -> Grant:
+    def _grant(
+        self,
+        start: model.Start,
+        session: model.Session,
+        devices: Mapping[tuple[str, int], DeviceRow],
+    ) -> Grant:
         """The booked slices with their UUIDs, and the GPU memory that goes with them."""
         placement = start.placements[0]
         slices, memory_mib = [], 0
@@ -117,7 +128,7 @@ class Queue:
             slices.append(GrantedSlice(part.device, row.uuid, part.milli, row.simulated))
             memory_mib += self._site.policy.unit.memory_mib(part.milli, row.memory_mib)
         why = Why(f"Starts on node {placement.node}.", "granted")
-        return Grant(start.session_id, placement.node, slices, memory_mib, why)
+        return Grant(session.id, placement.node, slices, memory_mib, session.preemptible, why)
 
     def _expire(self) -> None:
         """Give up on those who waited longer than the site allows (0: no limit)."""
@@ -125,7 +136,7 @@ class Queue:
         if not timeout_s:
             return
         for row in self._site.store.find(statuses={Status.PENDING}):
-            if time.time() - row.submitted_at > timeout_s:
+            if time.time() - row.changed_at > timeout_s:  # one that was reclaimed waits anew
                 why = Why(f"Waited longer than {timeout_s / 3600:g} hours.", "pending_timeout")
                 try:
                     self._site.store.transition(row.id, Status.EXPIRED, why, by="scheduler")

@@ -61,7 +61,7 @@ class SnapshotView:
 
 def view_of(site: Site) -> SnapshotView:
     """The view of the running service."""
-    return SnapshotView(site.policy, frozenset(site.images), site.reservations, site.history)
+    return SnapshotView(site.policy, frozenset(site.images), site.reservations or {}, site.history)
 
 
 def read_snapshot(

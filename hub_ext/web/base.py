@@ -131,9 +131,11 @@ class ApiHandler(BaseHandler):
         if len(self.request.body) > _MAX_BODY:
             raise BadValue("The body is larger than 1 MiB.", field="body")
         try:
-            return json.loads(self.request.body or b"{}")
+            values = json.loads(self.request.body or b"{}")
+            json.dumps(values, ensure_ascii=False).encode()  # half a character is no text
         except (ValueError, RecursionError) as error:
             raise BadValue(f"The body is not JSON: {error}.", field="body") from None
+        return values
 
     def reply(self, value: Any, status: int = 200) -> None:
         """Answer with JSON."""

@@ -11,6 +11,7 @@ from tornado.iostream import StreamClosedError
 
 from hub_ext.errors import BadValue
 from hub_ext.nodes import inventory
+from hub_ext.projects.body import is_user_name
 from hub_ext.projects.limits import LARGEST
 from hub_ext.projects.permissions import Action, may
 from hub_ext.sessions.changes import Change
@@ -63,7 +64,7 @@ class SessionsHandler(ApiHandler):
             wanted = values.pop("user")
             if wanted != user and not self.caller.admin:
                 raise BadValue("Only an admin submits for somebody else.", field="user")
-            if not isinstance(wanted, str) or not wanted:
+            if not isinstance(wanted, str) or not is_user_name(wanted):
                 raise BadValue("'user' is the name of a user.", field="user")
             user = wanted
         request = read_launch_request(values)

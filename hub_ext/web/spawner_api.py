@@ -166,6 +166,8 @@ class EndedHandler(_SpawnerHandler):
             try:
                 await self.parts.launcher.remove_container(row)
             except (EngineRefused, EngineUnavailable):
+                if row.status in STOPPING:
+                    return row  # the reconciler finishes it
                 return self.parts.launcher.stop(row.id, why, by="spawner")
         return self.parts.launcher.end(row.id, outcome, why, by="spawner", run_id=row.run_id)
 

@@ -102,6 +102,20 @@ async def test_the_lifetime_can_be_extended_up_to_the_limit(site: Site, course: 
     assert change(site, TEACHER, key, lifetime_s=None).lifetime_s is None
 
 
+async def test_an_instructor_extends_up_to_what_the_admin_allows(site: Site, course: str) -> None:
+    with site.database.transaction() as db:
+        project = db.get(ProjectRow, "ml101")
+        assert project is not None
+        project.bounds = {"member_limits": {"max_lifetime_s": 10_000}}
+    key = submit(site, lifetime_s=60)
+    assert change(site, TEACHER, key, lifetime_s=10_000).lifetime_s == 10_000
+    for beyond in (10_001, None):
+        with pytest.raises(OverLimit):
+            change(site, TEACHER, key, lifetime_s=beyond)
+    admin = Submitter("root", admin=True)
+    assert change(site, admin, key, lifetime_s=None).lifetime_s is None
+
+
 async def test_a_waiting_session_that_could_never_run_unreclaimed_stays_reclaimable(
     site: Site, course: str
 ) -> None:

@@ -15,7 +15,9 @@ from hub_ext.errors import Conflict
 from hub_ext.hub_client import HubServer
 from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import SessionContainer
+from hub_ext.scheduling import schedule
 from hub_ext.sessions.culler import Culler
+from hub_ext.sessions.edits import apply_change, read_session_change
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.queue import Queue
@@ -24,7 +26,7 @@ from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import Why
 from hub_ext.sessions.submission import Submissions, Submitter
 from hub_ext.site import Site
-from tests.service.conftest import RecordingHub, RoomyEngine
+from tests.service.conftest import RecordingHub, RoomyEngine, SilentEngine
 
 
 class StillStoppingHub(RecordingHub):
@@ -148,7 +150,7 @@ async def test_nobody_is_warned_twice_for_the_same(lab: Lab) -> None:
     at = lab.row(second).stops_at
     for _ in range(3):
         lab.queue.pass_once()
-        await lab.culler.once()
+        lab.culler.once()
     assert lab.row(first).notice_code == ""
     assert lab.row(second).stops_at == at
     assert lab.codes(second).count("reclaim") == 1
@@ -159,7 +161,7 @@ async def test_after_the_warning_it_stops_and_waits_at_its_old_place(lab: Lab) -
     younger = lab.submit("red-ann")
     before = lab.row(second)
     lab.time_is_up(second)
-    await lab.culler.once()
+    lab.culler.once()
     stopping = lab.row(second)
     assert stopping.status == "PREEMPTED"
     assert stopping.slices, "its slice is held until nothing of it runs"
@@ -178,7 +180,7 @@ async def test_after_the_warning_it_stops_and_waits_at_its_old_place(lab: Lab) -
 async def test_a_requeued_session_runs_again_when_there_is_room(lab: Lab) -> None:
     _first, second, claim = await taken_back(lab)
     lab.time_is_up(second)
-    await lab.culler.once()
+    lab.culler.once()
     old_run = lab.row(second).run_id
     lab.gone(second, run_id=old_run)
     lab.queue.pass_once()
@@ -193,7 +195,7 @@ async def test_a_requeued_session_runs_again_when_there_is_room(lab: Lab) -> Non
 async def test_a_late_report_of_the_earlier_run_changes_nothing(lab: Lab) -> None:
     _first, second, _claim = await taken_back(lab)
     lab.time_is_up(second)
-    await lab.culler.once()
+    lab.culler.once()
     old_run = lab.row(second).run_id
     lab.gone(second, run_id=old_run)
     lab.gone(second, run_id=old_run)
@@ -207,7 +209,7 @@ async def test_one_that_asked_not_to_come_back_ends(lab: Lab) -> None:
     lab.queue.pass_once()
     assert "does not start again" in lab.row(second).notice_message
     lab.time_is_up(second)
-    await lab.culler.once()
+    lab.culler.once()
     lab.gone(second)
     ended = lab.row(second)
     assert (ended.status, ended.reason_code) == ("TERMINATED", "reclaim")
@@ -216,7 +218,7 @@ async def test_one_that_asked_not_to_come_back_ends(lab: Lab) -> None:
 async def test_a_user_who_stops_what_is_being_reclaimed_does_not_get_it_back(lab: Lab) -> None:
     _first, second, _claim = await taken_back(lab)
     lab.time_is_up(second)
-    await lab.culler.once()
+    lab.culler.once()
     lab.launcher.stop(second, Why("Stopped by red-bob.", "stopped"), by="red-bob")
     lab.gone(second)
     assert lab.row(second).status == "TERMINATED"
@@ -225,7 +227,7 @@ async def test_a_user_who_stops_what_is_being_reclaimed_does_not_get_it_back(lab
 async def test_the_warning_is_withdrawn_when_the_claim_is(lab: Lab) -> None:
     _first, second, claim = await taken_back(lab)
     lab.launcher.stop(claim, Why("Cancelled by blue-ann.", "stopped"), by="blue-ann")
-    await lab.culler.once()
+    lab.culler.once()
     kept = lab.row(second)
     assert (kept.status, kept.notice_code, kept.stops_at) == ("RUNNING", "", None)
     assert lab.codes(second)[-1] == "notice_withdrawn"
@@ -237,15 +239,102 @@ async def test_the_warning_is_withdrawn_also_when_its_time_is_up_just_then(lab: 
     _first, second, claim = await taken_back(lab)
     lab.time_is_up(second)
     lab.launcher.stop(claim, Why("Cancelled by blue-ann.", "stopped"), by="blue-ann")
-    await lab.culler.once()
+    lab.culler.once()
     assert lab.row(second).status == "RUNNING"
+
+
+async def test_the_warning_is_withdrawn_when_the_claimant_may_not_start_any_more(
+    lab: Lab, site: Site
+) -> None:
+    _first, second, claim = await taken_back(lab)
+    with site.database.transaction() as db:
+        row = db.get(ProjectRow, "blue")
+        assert row is not None
+        row.valid_until = time.time() - 1
+    lab.queue.pass_once()
+    lab.time_is_up(second)
+    lab.culler.once()
+    assert (lab.row(second).status, lab.row(second).notice_code) == ("RUNNING", "")
+    assert lab.row(claim).reason_code == "project_closed"
+
+
+async def test_a_claim_whose_priority_is_lowered_preempts_nobody(lab: Lab, site: Site) -> None:
+    with site.database.transaction() as db:
+        row = db.get(ProjectRow, "red")
+        assert row is not None
+        row.member_limits = {"max_priority": 100}
+    lab.running("red-ann")
+    other = lab.running("red-bob")
+    high = lab.submit("red-ann", priority=50)
+    lab.queue.pass_once()
+    assert lab.row(other).notice_code == "preempt"
+    change = read_session_change({"priority": -5})
+    apply_change(site, Submitter("red-ann"), high, change)
+    lab.time_is_up(other)
+    lab.culler.once()
+    assert (lab.row(other).status, lab.row(other).notice_code) == ("RUNNING", "")
+
+
+async def test_what_ends_sooner_by_itself_keeps_its_own_end(lab: Lab, site: Site) -> None:
+    lab.running("red-ann")
+    second = lab.running("red-bob", lifetime_s=60)
+    lab.culler.once()
+    own_end = lab.row(second).stops_at
+    site.policy = replace(site.policy, reclaim_warning_s=300.0)
+    lab.submit("blue-ann")
+    lab.queue.pass_once()
+    assert (lab.row(second).notice_code, lab.row(second).stops_at) == ("lifetime", own_end)
+
+
+async def test_who_was_reclaimed_does_not_expire_for_the_time_he_ran(lab: Lab, site: Site) -> None:
+    site.policy = replace(site.policy, pending_timeout_s=3600.0)
+    _first, second, _claim = await taken_back(lab)
+    with site.database.transaction() as db:
+        row = db.get(SessionRow, second)
+        assert row is not None
+        row.submitted_at = time.time() - 7200
+    lab.time_is_up(second)
+    lab.culler.once()
+    lab.gone(second)
+    lab.queue.pass_once()
+    assert lab.row(second).status == "PENDING"
+
+
+async def test_a_grant_is_not_for_what_the_session_has_become_meanwhile(
+    lab: Lab, site: Site
+) -> None:
+    lab.running("red-ann", preemptible=False)
+    second = lab.submit("red-bob")
+    queue = lab.queue
+    snapshot = queue._read()
+    decisions = schedule(snapshot)
+    assert [start.session_id for start in decisions.starts] == [second]
+    apply_change(site, Submitter("red-bob"), second, read_session_change({"preemptible": False}))
+    queue._write(snapshot, decisions)
+    assert lab.row(second).status == "PENDING"
+    queue.pass_once()
+    assert lab.row(second).reason_code == "project_quota"
+
+
+async def test_a_sick_device_is_heard_of_at_once(lab: Lab, site: Site) -> None:
+    woken: list[bool] = []
+    site.changes.listen_to_nodes(lambda: woken.append(True))
+    await inventory.refresh(site)
+    assert woken == [], "nothing has changed"
+    site.engine = SilentEngine()
+    await inventory.refresh(site)
+    assert woken == [True]
 
 
 async def test_a_warning_outlives_the_service(lab: Lab, site: Site) -> None:
     _first, second, _claim = await taken_back(lab)
     lab.time_is_up(second)
-    site.reservations = {}
-    await Culler(site, Launcher(site)).once()
+    site.reservations = None  # as a service that has just started
+    culler = Culler(site, Launcher(site))
+    culler.once()
+    assert lab.row(second).status == "RUNNING", "no pass has said yet that it is still needed"
+    lab.queue.pass_once()
+    culler.once()
     assert lab.row(second).status == "PREEMPTED"
 
 
@@ -270,7 +359,7 @@ async def test_a_server_that_the_hub_still_stops_is_waited_for(lab: Lab, site: S
     site.hub = StillStoppingHub()  # type: ignore[assignment]
     _first, second, _claim = await taken_back(lab)
     lab.time_is_up(second)
-    await lab.culler.once()
+    lab.culler.once()
     await asyncio.sleep(0)
     await Reconciler(site, lab.launcher).once()
     assert lab.row(second).status == "PREEMPTED"
@@ -283,7 +372,7 @@ async def test_what_does_not_run_yet_is_stopped_without_a_wait(lab: Lab) -> None
     assert lab.row(second).status == "SCHEDULED"
     claim = lab.submit("blue-ann")
     lab.queue.pass_once()
-    await lab.culler.once()
+    lab.culler.once()
     assert lab.row(second).status == "PREEMPTED"
     lab.gone(second)
     lab.queue.pass_once()
@@ -331,7 +420,7 @@ async def test_the_length_of_the_warning_is_the_sites(lab: Lab, site: Site) -> N
 async def test_a_booking_is_one_run_in_the_books(lab: Lab, site: Site) -> None:
     _first, second, _claim = await taken_back(lab)
     lab.time_is_up(second)
-    await lab.culler.once()
+    lab.culler.once()
     lab.gone(second)
     with site.database.transaction() as db:
         runs = db.scalars(select(RunRow).where(RunRow.session_id == second)).all()
@@ -342,6 +431,6 @@ async def test_a_booking_is_one_run_in_the_books(lab: Lab, site: Site) -> None:
 async def test_a_session_that_is_being_stopped_cannot_be_edited_into_staying(lab: Lab) -> None:
     _first, second, _claim = await taken_back(lab)
     lab.time_is_up(second)
-    await lab.culler.once()
+    lab.culler.once()
     with pytest.raises(Conflict):
         lab.site.store.transition(second, Status.RUNNING, Why(), by="spawner")

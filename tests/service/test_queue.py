@@ -427,11 +427,11 @@ async def test_a_lifetime_that_is_over_warns_and_then_stops(site: Site, queue: Q
     run_up_to(site, key, Status.STARTING)
     site.store.transition(key, Status.RUNNING, Why(), by="spawner", running_at=time.time() - 61)
     culler = Culler(site, Launcher(site))
-    await culler.once()
+    culler.once()
     row = site.store.get(key)
     assert (row.status, row.notice_code) == ("RUNNING", "lifetime")
     warned_until(site, key, time.time() - 1)
-    await culler.once()
+    culler.once()
     row = site.store.get(key)
     assert row.status in {"TERMINATING", "TERMINATED"}
     assert "lifetime of 60 seconds" in row.reason_message

@@ -15,6 +15,7 @@ from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import Why
 from hub_ext.site import Site
 
+from .conftest import SilentEngine
 from .rest_client import RestClient, serving
 
 ASKED = {"cpu": 0.5, "memory_mib": 512, "fgpu": 1, "project": "ml101"}
@@ -181,3 +182,26 @@ async def test_who_gives_up_what_is_being_reclaimed_does_not_get_it_back(
     ended = {"user": "ann", "server_name": row.server_name, "outcome": "CANCELLED"}
     answer = await rest("POST", "spawner/ended", ended, by=SPAWNER)
     assert (answer.status, answer.body["status"]) == (200, "TERMINATED")
+
+
+async def test_a_silent_engine_costs_nobody_the_way_back_to_the_queue(
+    site: Site, rest: RestClient
+) -> None:
+    key = await submitted(rest, preemptible=True)
+    Queue(site).pass_once()
+    run_id = site.store.get(key).run_id
+    site.store.transition(key, Status.PREEMPTED, Why(), by="scheduler")
+    site.engine = SilentEngine()
+    ended = {"outcome": "TERMINATED", "run_id": run_id}
+    answer = await rest("POST", f"spawner/sessions/{key}/ended", ended, by=SPAWNER)
+    assert (answer.status, answer.body["status"], answer.body["requeue"]) == (
+        200,
+        "PREEMPTED",
+        True,
+    )
+
+
+@pytest.mark.parametrize("user", ["", "a b", "a\ud800", "a\x00", 7])
+async def test_an_admin_submits_only_for_what_can_be_a_name(rest: RestClient, user: object) -> None:
+    answer = await rest("POST", "sessions", {**ASKED, "user": user})
+    assert answer.status == 400

@@ -28,7 +28,7 @@ async def session_id(site: Site) -> str:
 def grant(site: Site, session_id: str) -> None:
     part = GrantedSlice(device=0, uuid="GPU-0", milli=500, simulated=True)
     why = Why("Starts on node gpu-1.")
-    write_decisions(site.store, [Grant(session_id, "gpu-1", [part], 4096, why)])
+    write_decisions(site.store, [Grant(session_id, "gpu-1", [part], 4096, False, why)])
 
 
 def booked(site: Site) -> list[int]:
