@@ -119,7 +119,7 @@ def size_text(size: int) -> str:
     """As people write it: 0 bytes, 1.5 GiB."""
     number, unit = float(size), "bytes"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if number < 1024:
+        if number < 999.5:
             break
         number, unit = number / 1024, larger
     return f"{number:.0f} bytes" if unit == "bytes" else f"{number:.3g} {unit}"
