@@ -47,7 +47,7 @@ from hub_ext.site import Site
 
 log = logging.getLogger(__name__)
 
-_TICK_S = 1.0
+_TICK_S = 2.0
 _SWEEP_S = 60.0
 _AWAY_S = 5.0
 """How long an engine that does not answer is left alone."""

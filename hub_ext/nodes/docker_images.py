@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,9 @@ class DockerImages:
 
     @cached_property
     def _client(self) -> Any:
+        return self._connect()
+
+    def _connect(self) -> Any:
         if self._url:
             return docker.DockerClient(self._url, timeout=_PATIENCE_S, version="auto")
         return docker.from_env(timeout=_PATIENCE_S, version="auto")
@@ -54,9 +57,7 @@ class DockerImages:
     def written(self, container_id: str) -> tuple[int, list[Change]]:
         """Its writable layer: size and changes."""
         with _explained():
-            listed = self._client.api.containers(
-                all=True, size=True, filters={"id": container_id}
-            )
+            listed = self._client.api.containers(all=True, size=True, filters={"id": container_id})
             changes = self._client.api.diff(container_id) or []
         kinds = ((_KINDS.get(change["Kind"], "changed"), change["Path"]) for change in changes)
         size = sum(int(entry.get("SizeRw") or 0) for entry in listed)
@@ -120,11 +121,12 @@ class DockerImages:
                 return
 
     def push(self, reference: str, progress: Callable[[float], None]) -> None:
-        """Credentials are those of ``docker login`` in the service's account."""
+        """Credentials are those of ``docker login`` in the service's account, as of now: each
+        client reads them once."""
         repository, tag = split_reference(reference)
         done: dict[str, float] = {}
-        with _explained():
-            stream = self._client.api.push(repository, tag=tag, stream=True, decode=True)
+        with _explained(), closing(self._connect()) as client:
+            stream = client.api.push(repository, tag=tag, stream=True, decode=True)
             for line in _without_error(stream):
                 layer, status = str(line.get("id", "")), line.get("status", "")
                 if status in {"Preparing", "Waiting"}:
