@@ -13,6 +13,8 @@ from hub_ext.web import (
     audit_api,
     catalogue_api,
     files_api,
+    folder_forms,
+    folder_pages,
     folders_api,
     images_api,
     nodes_api,
@@ -30,6 +32,29 @@ from hub_ext.web.openapi import OpenApiHandler
 PREFIX = "/services/apportion/"
 _ID = r"([0-9a-f]{32})"
 _PROJECT = r"([A-Za-z0-9._-]+)"
+_FOLDER = f"folders/{_ID}/"
+_FOLDER_PAGES = [
+    ("folders", folder_pages.FoldersPage),
+    ("folders/list", folder_pages.FolderList),
+    ("folders/new", folder_forms.NewFolderForm),
+    (f"folders/{_ID}", folder_pages.FilesPage),
+    (_FOLDER + "settings", folder_pages.SettingsPage),
+    (_FOLDER + "change", folder_forms.ChangeFolderForm),
+    (_FOLDER + "clone", folder_forms.CloneForm),
+    (_FOLDER + "trash", folder_forms.TrashForm),
+    (_FOLDER + "restore", folder_forms.RestoreForm),
+    (_FOLDER + "purge", folder_forms.PurgeForm),
+    (_FOLDER + "transfer", folder_forms.TransferForm),
+    (_FOLDER + "invite", folder_forms.InviteForm),
+    (_FOLDER + f"shares/{_ID}/mode", folder_forms.ShareModeForm),
+    (_FOLDER + f"shares/{_ID}/stop", folder_forms.StopShareForm),
+    (_FOLDER + f"jobs/{_ID}/cancel", folder_forms.CancelJobForm),
+    (_FOLDER + "files/new-directory", folder_forms.NewDirectoryForm),
+    (_FOLDER + "files/rename", folder_forms.RenameFileForm),
+    (_FOLDER + "files/delete", folder_forms.DeleteFileForm),
+    ("invitations", folder_pages.InvitationsPage),
+    (f"invitations/{_ID}/(accept|reject|leave)", folder_forms.AnswerForm),
+]
 
 
 def make_application(parts: Parts) -> web.Application:
@@ -100,6 +125,7 @@ def make_application(parts: Parts) -> web.Application:
             (prefix + "?", pages.SessionsPage),
             (prefix + "sessions/table", pages.SessionsTable),
             (prefix + f"sessions/{_ID}", pages.SessionPage),
+            *((prefix + path, handler) for path, handler in _FOLDER_PAGES),
             (prefix + "metrics", MetricsHandler),
             (prefix + "oauth_callback", HubOAuthCallbackHandler),
         ],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from tornado import web
 
 from hub_ext.db.models import SessionRow
@@ -13,6 +15,9 @@ from hub_ext.sessions.status import ENDED, LIVE, Status
 from hub_ext.sessions.views import about, history_json, ordinal, server_path, session_json
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.launch_form import BASE_URL, STATIC_URL, templates
+from hub_ext.web.navigation import invitations_waiting
+
+log = logging.getLogger(__name__)
 
 _ENDED_SHOWN = 20
 
@@ -50,9 +55,20 @@ class Page(BaseHandler):
                 xsrf_token=(self.xsrf_token or b"").decode() if self.current_user else "",
                 about=about,
                 ordinal=ordinal,
+                invitations_waiting=self._invitations_waiting(),
                 **context,
             )
         )
+
+    def _invitations_waiting(self) -> int:
+        """For the navigation; an error page must not fail for it."""
+        if not self.current_user:
+            return 0
+        try:
+            return invitations_waiting(self.site.database, self.caller.name)
+        except SQLAlchemyError:
+            log.warning("No number of invitations", exc_info=True)
+            return 0
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A page that says what is wrong, with a way back."""

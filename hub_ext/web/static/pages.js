@@ -55,6 +55,7 @@ const problem = (text) => {
   const box = document.getElementById("problem");
   box.textContent = text;
   box.classList.toggle("d-none", !text);
+  if (text) box.scrollIntoView({ block: "nearest" });
 };
 
 const ENDED = "ended-sessions";
@@ -86,15 +87,14 @@ document.body.addEventListener("htmx:afterRequest", (event) => {
 });
 document.body.addEventListener("htmx:responseError", (event) => {
   const { status, responseText } = event.detail.xhr;
-  if (status === 401 || status === 403) {
-    problem("Your login has ended. Reload the page to log in again.");
-    return;
-  }
+  let message = "";
   try {
-    problem(JSON.parse(responseText).error.message);
+    message = JSON.parse(responseText).error.message;
   } catch {
-    problem("The service could not do that. Try again in a moment.");
+    message = status === 403 ? "" : "The service could not do that. Try again in a moment.";
   }
+  const ended = "Your login has ended. Reload the page to log in again.";
+  problem(status === 401 ? ended : message || ended);
 });
 document.body.addEventListener("htmx:sendError", () => {
   problem("The service does not answer; this page shows the last known state and keeps trying.");

@@ -1,0 +1,22 @@
+"""What the navigation on top of every page shows."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from hub_ext.db.connection import Database
+from hub_ext.db.folder_models import FolderRow, ShareRow
+from hub_ext.folders.sharing import ShareState
+
+
+def invitations_waiting(database: Database, user: str) -> int:
+    """How many invitations to folders wait for this user's answer."""
+    query = select(func.count()).select_from(ShareRow)
+    query = query.join(FolderRow, FolderRow.id == ShareRow.folder_id)
+    query = query.where(
+        ShareRow.user == user,
+        ShareRow.state == ShareState.PENDING.value,
+        FolderRow.trashed_at.is_(None),
+    )
+    with database.transaction() as db:
+        return int(db.scalar(query) or 0)
