@@ -241,9 +241,8 @@ def test_the_parent_is_opened_not_the_symlink_at_the_end(kernel: str, root: int)
 def test_a_socket_cannot_be_opened(kernel: str, root: int, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "folder" / "socket"))
-    with pytest.raises(OSError) as refused:
+    with pytest.raises(OSError, match="No such device or address"):
         os.close(open_beneath(root, "socket", os.O_RDONLY))
-    assert refused.value.errno == errno.ENXIO
 
 
 def test_a_kernel_without_openat2_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
