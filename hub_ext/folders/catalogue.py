@@ -11,7 +11,7 @@ import time
 import uuid
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -68,6 +68,12 @@ class FolderCatalogue:
         self._flush(db, kind, owner, name, field)
         note(db, by or owner, "folder.create", folder, None, as_json(folder))
         return folder
+
+    def withdraw(self, db: Session, folder: FolderRow, *, by: str) -> None:
+        """Take back what ``create`` has made, when the storage could not follow."""
+        gone = delete(FolderRow).where(FolderRow.id == folder.id, FolderRow.state == "new")
+        if db.execute(gone).rowcount:  # type: ignore[attr-defined]
+            note(db, by, "folder.withdraw", folder, as_json(folder), None)
 
     def home(self, db: Session, owner: str) -> FolderRow:
         """A user's home, made with his first session."""

@@ -8,7 +8,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.folder_models import FolderJobRow, FolderRow
-from hub_ext.errors import BadValue, Forbidden, NotFound
+from hub_ext.errors import ApportionError, BadValue, Forbidden, NotFound
 from hub_ext.folders import body, quota, trash
 from hub_ext.folders.access import NO_FOLDER, Access, Action, Person
 from hub_ext.folders.catalogue import HOME_FOLDER, as_json, lock, note
@@ -76,6 +76,8 @@ class FoldersHandler(FolderApiHandler):
         new = read_body(body.NewFolder, self.body())
         name = self.caller.name
         kind, owner = ("project", new.project) if new.project is not None else ("user", name)
+        if kind == "user" and "members_mode" in new.model_fields_set:
+            raise BadValue("Only a project's folder has members.", field="members_mode")
         with self.site.database.transaction() as db:
             access = self.access(db)
             access.require_room_in(kind, owner)
@@ -88,7 +90,12 @@ class FoldersHandler(FolderApiHandler):
                 usage=new.usage,
                 members_mode=new.members_mode,
             )
-        await self.site.folders.ready(self.site.database, folder)
+        try:
+            await self.site.folders.ready(self.site.database, folder)
+        except ApportionError:
+            with self.site.database.transaction() as db:
+                self.site.folders.withdraw(db, folder, by=name)
+            raise
         with self.site.database.transaction() as db:
             self.reply(self.described(db, self.access(db), folder), 201)
 

@@ -249,3 +249,15 @@ async def test_every_change_is_in_the_audit_log(lab: FolderLab) -> None:
     ]
     changed = next(entry for entry in entries if entry["action"] == "folder.change")
     assert (changed["before"], changed["after"]) == ({"name": "data"}, {"name": "set"})
+
+
+async def test_a_folder_that_the_storage_cannot_hold_is_not_made(
+    lab: FolderLab, site: Site
+) -> None:
+    root = site.folders.storage.root
+    root.rename(root.with_name("away"))
+    refused = await lab.rest("POST", "folders", {"name": "data"}, by="ann")
+    assert (refused.status, refused.body["error"]["code"]) == (503, "storage")
+    assert await lab.names("ann") == []
+    root.with_name("away").rename(root)
+    await lab.folder("ann")

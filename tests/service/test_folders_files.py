@@ -82,8 +82,8 @@ async def test_a_hostile_folder_name_is_refused_or_harmless(
     made = await lab.rest("POST", "folders", {"name": name}, by="ann")
     if name in PLAIN_NAMES:
         assert made.status == 201
-        path = site.folders.storage.path(made.body["id"])
-        assert everything(site.folders.storage.root) - before == {str(path)}
+        directory = site.folders.storage.path(made.body["id"])
+        assert everything(site.folders.storage.root) - before == {str(directory)}
         return
     assert (made.status, made.field) == (400, "name")
     folder = await lab.folder("ann")
