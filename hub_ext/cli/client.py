@@ -63,6 +63,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class Client:
     """Requests as the owner of a token. url: of the hub, without a slash at its end."""
 
+    timeout_s = TIMEOUT_S
+
     def __init__(self, url: str, token: str) -> None:
         self.url = url
         self._token = token
@@ -149,7 +151,7 @@ class Client:
         address: str,
         body: Mapping[str, Any] | None = None,
         *,
-        timeout_s: float = TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         headers = {"User-Agent": f"apportion/{__version__}", "Accept": "*/*"}
         data = None
@@ -160,7 +162,7 @@ class Client:
         request.add_unredirected_header("Authorization", f"token {self._token}")
         with _connection_errors(self.url):
             try:
-                answer = self._opener.open(request, timeout=timeout_s)
+                answer = self._opener.open(request, timeout=timeout_s or self.timeout_s)
             except urllib.error.HTTPError as error:
                 with error:
                     raise _refusal(self.url, error) from None

@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -23,18 +22,24 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
 
 from hub_ext.bootstrap.failure import BootstrapError
+from hub_ext.cli.image_list import (
+    images_json,
+    optional_names,
+    recipes_not_built,
+    seen_by,
+    show_images,
+)
+from hub_ext.cli.tables import say
 from hub_ext.cli.terminal import Terminal
 from hub_ext.images.build import build_images, connect
-from hub_ext.images.catalogue import CatalogueImage, list_images
+from hub_ext.images.catalogue import list_images
 from hub_ext.images.failure import ImageBuildError
 from hub_ext.images.progress import BuildEvent
 from hub_ext.images.pull import pull_image
 
 _INTERRUPTED = 130  # as a shell reports SIGINT
-_MIB = 1024 * 1024
 
 
 @click.group()
@@ -55,7 +60,7 @@ def image() -> None:
 )
 @click.option("--no-install", is_flag=True, help="Do not install debootstrap when it is missing.")
 def build(names: tuple[str, ...], force: bool, from_image: str, no_install: bool) -> None:
-    """Build the images under images/: all, or NAMEs such as data-science:sklearn-1.9."""
+    """Build the images under images/: all but the large ones, or NAMEs such as pytorch:2.15."""
     with _failures(), _build_display() as display:
         built = build_images(
             connect(),
@@ -69,22 +74,30 @@ def build(names: tuple[str, ...], force: bool, from_image: str, no_install: bool
         for each in built:
             how = f"built in {each.seconds:.0f} s" if each.built else "up to date"
             display.say(f"{each.reference}: {how}")
+        there = [each.reference for each in built]
+        if not names and (optional := optional_names(recipes_not_built(there))):
+            display.say(f"Built only by name: {', '.join(optional)}")
 
 
 @image.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--all", "show_all", is_flag=True, help="Also images without Apportion's labels.")
 def list_(as_json: bool, show_all: bool) -> None:
-    """List the images that sessions can be started from."""
+    """List the images that sessions can be started from, and those that can be built."""
     with _failures():
         found = [entry for entry in list_images(connect()) if show_all or entry.labelled]
+        missing = recipes_not_built(entry.reference for entry in found)
+    seen = seen_by() if found else {}
     if as_json:
-        click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
+        click.echo(json.dumps(images_json(found, missing, seen), indent=2))
         return
-    if not found:
+    if found:
+        show_images(found, seen)
+    else:
         click.echo("No images yet: apportion image build")
-        return
-    Console().print(_table(found))
+    if optional := optional_names(missing):
+        say(f"\nBuilt only by name: {', '.join(optional)}.")
+        say(f"For example: apportion image build {optional[-1]}")
 
 
 @image.command()
@@ -124,19 +137,6 @@ def rm(references: tuple[str, ...], force: bool) -> None:
                     "End the sessions that run it; --force if only stopped containers use it.",
                 ) from error
             click.echo(f"Removed {reference}")
-
-
-def _table(found: list[CatalogueImage]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in ("IMAGE", "TITLE", "VERSION", "FRAMEWORK", "APPS"):
-        table.add_column(title, overflow="fold")
-    table.add_column("SIZE", justify="right")
-    for entry in found:
-        apps = ", ".join(app.title for app in entry.apps)
-        size = f"{entry.size_bytes / _MIB:,.0f} MiB"
-        row = (entry.reference, entry.title, entry.version, entry.framework, apps, size)
-        table.add_row(*map(escape, row))
-    return table
 
 
 class _BuildDisplay:

@@ -24,13 +24,15 @@ class Family:
 def families(images: Iterable[CatalogueImage], used: Sequence[str] = ()) -> list[Family]:
     """The families by title, those without labels last; their versions the newest first.
 
-    ``used``: references that the user has had, the latest first. Families of those lead, and
-    in each of them the version that was used last.
+    A family has one title: an image that inherits the label of its parent's family, but has a
+    title of its own, is one of its own. ``used``: references that the user has had, the latest
+    first. Families of those lead, and in each of them the version that was used last.
     """
     place = {reference: number for number, reference in reversed(list(enumerate(used)))}
-    groups: dict[str, list[CatalogueImage]] = {}
+    groups: dict[tuple[str, str] | None, list[CatalogueImage]] = {}
     for image in images:
-        groups.setdefault(image.family if image.labelled else "", []).append(image)
+        key = (image.family, image.title) if image.labelled else None
+        groups.setdefault(key, []).append(image)
 
     def last_used(family: Family) -> int:
         return min(place.get(image.reference, len(used)) for image in family.images)

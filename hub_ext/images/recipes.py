@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hub_ext import __version__
 from hub_ext.images.catalogue import HIDDEN_LABEL, IMAGE_LABEL, PREFIX
@@ -28,13 +29,19 @@ _NOT_SOURCES = {"__pycache__", ".ipynb_checkpoints"}
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One image to build. ``parent`` is a reference of this site, "" for the distribution."""
+    """One image to build. ``parent`` is a reference of this site, "" for the distribution.
+
+    ``optional``: built only when it is named. ``variant``: of the image before it, and built
+    only under its full name.
+    """
 
     reference: str
     directory: Path
     parent: str = ""
     arguments: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
+    variant: str = ""
 
     @property
     def name(self) -> str:
@@ -50,7 +57,7 @@ def load_recipes(directory: Path = DEFAULT_DIRECTORY) -> list[Recipe]:
     path = directory / "images.toml"
     try:
         declared = tomllib.loads(path.read_text(encoding="utf-8"))["image"]
-        recipes = [_recipe(directory, entry) for entry in declared]
+        recipes = [recipe for entry in declared for recipe in _recipes(directory, entry)]
     except OSError as error:
         raise ImageBuildError(
             f"Cannot read the images' recipes: {error}", "Run the build from a clone."
@@ -68,19 +75,43 @@ def load_recipes(directory: Path = DEFAULT_DIRECTORY) -> list[Recipe]:
     return recipes
 
 
-def _recipe(directory: Path, entry: Mapping[str, object]) -> Recipe:
+def _recipes(directory: Path, entry: Mapping[str, Any]) -> Iterator[Recipe]:
+    """The image of an entry, and its variants."""
+    plain = _recipe(directory, entry)
+    yield plain
+    for name, changes in entry.get("variants", {}).items():
+        labels = {"version": f"{entry['labels']['version']}-{name}"} | changes.get("labels", {})
+        yield _recipe(
+            directory,
+            {
+                **entry,
+                "tag": f"{entry['tag']}-{name}",
+                "arguments": {**entry.get("arguments", {}), **changes.get("arguments", {})},
+                "labels": {**entry["labels"], **labels},
+                "optional": True,
+            },
+            variant=name,
+        )
+
+
+def _recipe(directory: Path, entry: Mapping[str, Any], variant: str = "") -> Recipe:
     labels = {
         PREFIX + key: str(value).format(version=__version__) if key == "version" else str(value)
-        for key, value in dict(entry["labels"]).items()  # type: ignore[call-overload]
+        for key, value in dict(entry["labels"]).items()
     }
     parent = str(entry.get("parent", ""))
-    arguments = dict(entry.get("arguments", {}))  # type: ignore[call-overload]
+    arguments = dict(entry.get("arguments", {}))
+    optional = entry.get("optional", False)
+    if not isinstance(optional, bool):
+        raise ValueError(f"optional is true or false, not {optional!r}")
     return Recipe(
         reference=_reference(str(entry["tag"])),
         directory=directory / str(entry["directory"]),
         parent=_reference(parent) if parent else "",
         arguments={str(key): str(value) for key, value in arguments.items()},
         labels={**labels, IMAGE_LABEL: "1", HIDDEN_LABEL: "0"},  # the parent's is inherited
+        optional=optional,
+        variant=variant,
     )
 
 
@@ -89,24 +120,29 @@ def _reference(tag: str) -> str:
 
 
 def choose(recipes: list[Recipe], names: Iterable[str]) -> list[Recipe]:
-    """The recipes that ``names`` mean, with their parents; all of them when there are no names.
+    """The recipes that ``names`` mean, with their parents; without names, all not optional.
 
-    A name is a reference, "data-science:sklearn-1.9", or a family for all its versions.
-    Raises ImageBuildError for a name that means nothing.
+    A name is a reference, "data-science:sklearn-1.9", or a family for all its versions (but
+    not their variants). Raises ImageBuildError for a name that means nothing.
     """
     wanted: set[str] = set()
     for name in names:
-        found = [r for r in recipes if name in {r.reference, r.name, r.name.partition(":")[0]}]
+        found = [recipe for recipe in recipes if _is_meant(recipe, name)]
         if not found:
             there = ", ".join(recipe.name for recipe in recipes)
             raise ImageBuildError(f"There is no image {name!r} to build.", f"There are: {there}.")
         wanted.update(recipe.reference for recipe in found)
     if not wanted:
-        return recipes
+        wanted.update(recipe.reference for recipe in recipes if not recipe.optional)
     for recipe in reversed(recipes):
         if recipe.reference in wanted and recipe.parent:
             wanted.add(recipe.parent)
     return [recipe for recipe in recipes if recipe.reference in wanted]
+
+
+def _is_meant(recipe: Recipe, name: str) -> bool:
+    family = recipe.name.partition(":")[0]
+    return name in {recipe.reference, recipe.name} or (name == family and not recipe.variant)
 
 
 def source_hash(recipe: Recipe, parent_hash: str, *, has_extension: bool = True) -> str:

@@ -39,15 +39,23 @@ def launch_families(
 def _family_json(family: Family) -> dict[str, Any]:
     return {
         "title": family.title,
-        "images": [_image_json(image, family.labelled) for image in family.images],
+        "images": [_image_json(image, _version(image, family)) for image in family.images],
     }
 
 
-def _image_json(image: CatalogueImage, labelled: bool) -> dict[str, Any]:
+def _version(image: CatalogueImage, family: Family) -> str:
+    """What tells an image from the others of its family."""
+    if not family.labelled:
+        return image.reference
+    same = [other for other in family.images if other.version == image.version]
+    return image.version if len(same) == 1 else f"{image.version} ({image.reference})"
+
+
+def _image_json(image: CatalogueImage, version: str) -> dict[str, Any]:
     return {
         "reference": image.reference,
-        "version": image.version if labelled else image.reference,
-        "text": f"{image.title} {image.version}" if labelled else image.reference,
+        "version": version,
+        "text": f"{image.title} {version}" if image.labelled else version,
         "description": image.description,
         "framework": image.framework,
         "apps": ", ".join(app.title for app in image.apps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -88,3 +89,11 @@ def test_a_label_that_says_others_is_not_among_them() -> None:
     found = families([image("others", "1"), image("x", "1", labelled=False)])
 
     assert [family.labelled for family in found] == [True, False]
+
+
+def test_an_image_that_only_inherits_its_family_is_one_of_its_own() -> None:
+    base = image("base", "1")
+
+    found = families([base, replace(base, reference="u-ada/mine:1", title="Mine", created=1.0)])
+
+    assert [(family.title, len(family.images)) for family in found] == [("Base", 1), ("Mine", 1)]

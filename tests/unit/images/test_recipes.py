@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,23 @@ arguments = { LIBRARY = "1" }
 [image.labels]
 family = "science"
 version = "1"
+"""
+
+OPTIONAL = """
+[[image]]
+tag = "deep:2.1"
+parent = "base:{version}"
+directory = "science"
+optional = true
+arguments = { LIBRARY = "2.1", WHEELS = "cuda" }
+[image.labels]
+family = "deep"
+version = "2.1"
+min-fgpu = "0.1"
+[image.variants.cpu]
+arguments = { WHEELS = "cpu" }
+[image.variants.cpu.labels]
+min-fgpu = "0"
 """
 
 
@@ -53,9 +71,67 @@ def test_a_recipe_has_its_labels_and_its_parent(images: Path) -> None:
 
 
 def test_the_versions_of_this_repository_are_two_of_one_family() -> None:
-    families = [recipe.labels["org.apportion.family"] for recipe in load_recipes()]
+    families = [recipe.labels["org.apportion.family"] for recipe in choose(load_recipes(), [])]
 
     assert families == ["base", "data-science", "data-science"]
+
+
+@pytest.mark.parametrize("family", ["pytorch", "tensorflow"])
+def test_each_framework_has_two_releases_for_gpus_and_for_the_cpu(family: str) -> None:
+    found = [r for r in load_recipes() if r.labels["org.apportion.family"] == family]
+
+    assert all(recipe.optional for recipe in found)
+    assert len({recipe.directory for recipe in found}) == 1
+    assert [(r.arguments["RELEASE"], r.arguments["WHEELS"]) for r in found] == [
+        (release, wheels)
+        for release in sorted({r.arguments["RELEASE"] for r in found})
+        for wheels in ("cuda", "cpu")
+    ]
+    for recipe in found:
+        wheels = f"{family}-{recipe.arguments['WHEELS']}.txt"
+        assert (recipe.directory / wheels).is_file()
+        apps = json.loads(recipe.labels["org.apportion.apps"])
+        assert [app["name"] for app in apps] == ["mlflow", "tensorboard"]
+
+
+@pytest.fixture
+def with_optional(images: Path) -> list[Recipe]:
+    (images / "images.toml").write_text(TOML + OPTIONAL)
+    return load_recipes(images)
+
+
+def test_a_variant_differs_from_its_image_in_what_it_says(with_optional: list[Recipe]) -> None:
+    plain, variant = with_optional[2:]
+
+    assert (plain.name, variant.name) == ("deep:2.1", "deep:2.1-cpu")
+    assert plain.arguments == {"LIBRARY": "2.1", "WHEELS": "cuda"}
+    assert variant.arguments == {"LIBRARY": "2.1", "WHEELS": "cpu"}
+    assert plain.labels["org.apportion.min-fgpu"] == "0.1"
+    assert variant.labels["org.apportion.min-fgpu"] == "0"
+    assert variant.labels["org.apportion.version"] == "2.1-cpu"
+    assert variant.labels["org.apportion.family"] == "deep"
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        ([], ["science:1"]),
+        (["deep"], ["deep:2.1"]),
+        (["deep:2.1-cpu"], ["deep:2.1-cpu"]),
+        (["deep:2.1", "science"], ["science:1", "deep:2.1"]),
+    ],
+)
+def test_an_optional_image_is_built_when_it_is_named_and_a_variant_by_its_full_name(
+    with_optional: list[Recipe], names: list[str], chosen: list[str]
+) -> None:
+    assert [recipe.name for recipe in choose(with_optional, names)][1:] == chosen
+
+
+def test_optional_is_yes_or_no(images: Path) -> None:
+    (images / "images.toml").write_text(TOML + OPTIONAL.replace("true", '"no"'))
+
+    with pytest.raises(ImageBuildError, match="optional is true or false, not 'no'"):
+        load_recipes(images)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from spawner.launch_form import (
     [
         ({}, {}),
         ({"image": ["apportion/base:1"], "preset": ["half"]}, None),
+        ({"image": ["listed:1"], "image_by_name": [" mine:2 "]}, {"image": "mine:2"}),
+        ({"image": ["listed:1"], "image_by_name": [" "]}, {"image": "listed:1"}),
         (
             {"preset": ["half"], "fgpu": ["0.3"], "cpu": ["2"]},
             {"preset": "half"},
