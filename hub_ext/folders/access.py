@@ -172,6 +172,10 @@ class Access:
         right = self.right(folder)
         return right.mode if right is not None and _usable(folder) else None
 
+    def claim(self, folder: FolderRow) -> Mode | None:
+        """The mode that he has a right to, whatever state the folder is in."""
+        return self._standing(folder)[1]
+
     def candidates(self, db: Session) -> Iterable[FolderRow]:
         """All folders to which he could be something; his own first, then in ``_ORDER``."""
         own = case((FolderRow.owner == self.person.name, 0), else_=1)

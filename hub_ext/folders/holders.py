@@ -97,7 +97,7 @@ def revoked(
 
 def _allowed(db: Session, policy: Policy, folder: FolderRow, holder: Holder) -> bool:
     person = identity(db, holder.session_id, holder.user)
-    mode = Access(db, policy, person).mode(folder)
+    mode = Access(db, policy, person).claim(folder)
     return mode is not None and (holder.mount.mode == "ro" or mode.covers(Mode.RW))
 
 

@@ -98,6 +98,7 @@ def make_application(parts: Parts) -> web.Application:
         (f"folders/{_ID}/jobs/{_ID}", folders_api.JobHandler),
         (f"folders/{_ID}/shares", shares_api.SharesHandler),
         (f"folders/{_ID}/shares/{_ID}", shares_api.ShareHandler),
+        (f"folders/{_ID}/revoked-sessions", shares_api.HoldersHandler),
         (f"folders/{_ID}/files", files_api.FilesHandler),
         (f"folders/{_ID}/content", files_api.ContentHandler),
         (f"folders/{_ID}/uploads", uploads_api.UploadsHandler),

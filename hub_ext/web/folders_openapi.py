@@ -95,6 +95,9 @@ def _shares(schemas: dict[str, Any], folder: dict[str, Any]) -> dict[str, Any]:
             "patch": operation("Another mode", [folder, share, stop], body=change),
             "delete": operation("Cancel, or stop sharing", [folder, share, stop]),
         },
+        "/folders/{id}/revoked-sessions": {
+            "delete": operation("Stop sessions that have no right to it any more", [folder])
+        },
         "/invitations": {"get": operation("Yours, or those you sent", [box, *_page(), ended])},
         "/invitations/{id}/{answer}": {
             "post": operation("Answer it", [folder, parameter("answer", "path", answers)])

@@ -44,6 +44,12 @@ class ShareApiHandler(FolderApiHandler):
             }
         )
 
+    def reply_stopped(self, answer: dict[str, Any], stopped: list[SessionRow]) -> None:
+        """Once it is committed that these sessions have been warned."""
+        for row in stopped:
+            self.site.changes.announce(Change(row.id, row.user))
+        self.reply(answer)
+
 
 class SharesHandler(ShareApiHandler):
     """With whom a folder is shared."""
@@ -77,7 +83,7 @@ class ShareHandler(ShareApiHandler):
             share = sharing.of_folder_one(db, folder.id, share_id)
             sharing.change_mode(db, share, Mode(change.mode), by=self.caller.name)
             described, stopped = self._ended(db, folder, share)
-        self._reply(described, stopped)
+        self.reply_stopped(described, stopped)
 
     def delete(self, folder_id: str, share_id: str) -> None:
         """Cancel it, or stop sharing."""
@@ -86,7 +92,7 @@ class ShareHandler(ShareApiHandler):
             share = sharing.of_folder_one(db, folder.id, share_id)
             sharing.stop(db, share, by=self.caller.name)
             described, stopped = self._ended(db, folder, share)
-        self._reply(described, stopped)
+        self.reply_stopped(described, stopped)
 
     def _ended(
         self, db: Session, folder: FolderRow, share: ShareRow
@@ -107,10 +113,22 @@ class ShareHandler(ShareApiHandler):
         }
         return described, stopped
 
-    def _reply(self, described: dict[str, Any], stopped: list[SessionRow]) -> None:
-        for row in stopped:
-            self.site.changes.announce(Change(row.id, row.user))
-        self.reply(described)
+
+class HoldersHandler(ShareApiHandler):
+    """Sessions that mount a folder."""
+
+    def delete(self, folder_id: str) -> None:
+        """Stop, after a warning, those whose users have no right to it any more."""
+        policy = self.site.policy
+        with self.site.database.transaction() as db:
+            _, folder = self.allowed(db, folder_id, Action.SHARE)
+            held = revoked(db, policy, folder, holders(db, [folder.id])[folder.id])
+            stopped = let_go(db, folder, held, policy.ending_warning_s)
+        answer = {
+            "sessions": [holder.as_json() for holder in held],
+            "warnings": _still_held(held, {row.id for row in stopped}),
+        }
+        self.reply_stopped(answer, stopped)
 
 
 class InvitationsHandler(ShareApiHandler):

@@ -304,6 +304,18 @@ async def test_a_stopped_share_names_the_sessions_that_still_hold_it(lab: Folder
     after = await one(lab, folder, "ann")
     assert [(each["id"], each["revoked"]) for each in after["sessions"]] == [(session, True)]
     assert (await stand(lab, session))[0] == "RUNNING"
+    late = f"folders/{folder}/revoked-sessions"
+    assert await lab.status("DELETE", late, by="bob") == 404
+    assert "is being stopped" in (await lab.rest("DELETE", late, by="ann")).body["warnings"][0]
+    seen = (await lab.rest("GET", f"sessions/{session}", by="bob")).body
+    assert seen["notice"]["code"] == "folder"
+
+
+async def test_what_is_in_the_trash_was_not_taken_from_its_owner(lab: FolderLab) -> None:
+    folder = await lab.folder("ann")
+    await lab.run(await lab.submit("ann", {"name": "data"}))
+    await lab.rest("POST", f"folders/{folder}/trash", by="ann")
+    assert [each["revoked"] for each in (await one(lab, folder, "ann"))["sessions"]] == [False]
 
 
 async def one(lab: FolderLab, folder: str, by: str) -> dict[str, Any]:
