@@ -120,25 +120,69 @@ def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         shutil.rmtree(root)
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file as migrations make it, to be copied: they take longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "apportion.sqlite"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql_url: str) -> str:
+    """Name of a PostgreSQL database as migrations make it, a template for others."""
+    name = "migrated"
+    _create_database(postgresql_url, name)
+    _migrate(_database_url(postgresql_url, name))
+    return name
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    database.upgrade()
+    database.engine.dispose()
+
+
+def _create_database(server: str, name: str, *, template: str = "template1") -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+    engine.dispose()
+
+
+def _database_url(server: str, name: str) -> str:
+    return server.replace("/postgres?", f"/{name}?")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """URL of an empty database of each kind."""
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database of each kind without tables."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'apportion.sqlite'}"
     server = request.getfixturevalue("postgresql_url")
     name = f"t{uuid.uuid4().hex}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.replace("/postgres?", f"/{name}?")
+    _create_database(server, name)
+    return _database_url(server, name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a database of each kind with the tables that migrations make."""
+    if request.param == "sqlite":
+        path = tmp_path / "apportion.sqlite"
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        return f"sqlite:///{path}"
+    server = request.getfixturevalue("postgresql_url")
+    name = f"t{uuid.uuid4().hex}"
+    template = request.getfixturevalue("migrated_postgresql")
+    _create_database(server, name, template=template)
+    return _database_url(server, name)
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """The tables, as migrations make them."""
+    """A migrated database of each kind."""
     database = Database(database_url)
-    database.upgrade()
     yield database
     database.engine.dispose()
 

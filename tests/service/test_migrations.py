@@ -57,9 +57,9 @@ ENDED = {
 
 
 @pytest.fixture
-def old(database_url: str) -> Iterator[Database]:
+def old(empty_database_url: str) -> Iterator[Database]:
     """Tables of the first release, with a running, a waiting and an ended session."""
-    database = Database(database_url)
+    database = Database(empty_database_url)
     migrate(database, "upgrade", "0001")
     with database.transaction() as db:
         for values in (LIVE, WAITING, ENDED):
