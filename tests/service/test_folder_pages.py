@@ -1,0 +1,170 @@
+"""Pages and forms of folders as HTTP, without a browser."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from urllib.parse import urlencode
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+
+from hub_ext.db.folder_models import FolderJobRow, FolderRow
+from hub_ext.folders.catalogue import find
+from hub_ext.site import Site
+from tests.service.rest_client import RestClient, serving
+
+
+async def ask(
+    client: RestClient, path: str, by: str, *, headers: dict[str, str] | None = None, **fields: str
+) -> HTTPResponse:
+    """A page, or with ``fields`` a form as a browser without script sends it."""
+    return await AsyncHTTPClient().fetch(
+        client.base + path,
+        method="POST" if fields else "GET",
+        body=urlencode(fields) if fields else None,
+        headers={"Authorization": f"token {by}", **(headers or {})},
+        follow_redirects=False,
+        raise_error=False,
+    )
+
+
+async def made(client: RestClient, name: str, by: str) -> str:
+    answer = await client("POST", "folders", {"name": name}, by=by)
+    assert answer.status == 201
+    return str(answer.body["id"])
+
+
+def begin_copy(site: Site, source: str, user: str) -> tuple[str, str]:
+    """A copy that nobody works on: ids of the folder and of the job."""
+    job = FolderJobRow(
+        id=uuid.uuid4().hex,
+        kind="clone",
+        folder_id=uuid.uuid4().hex,
+        source_id=source,
+        user=user,
+        state="running",
+        bytes_done=3 * 2**20,
+        bytes_total=4 * 2**20,
+        files_done=7,
+        started_at=time.time(),
+    )
+    folder = FolderRow(
+        id=job.folder_id,
+        kind="user",
+        owner=user,
+        name="copy",
+        created_at=time.time(),
+        state="cloning",
+    )
+    with site.database.transaction() as db:
+        db.add_all([job, folder])
+    return job.folder_id, job.id
+
+
+async def test_a_copy_shows_how_far_it_is_until_it_is_cancelled(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(site, monkeypatch) as client:
+        source = await made(client, "data", "ann")
+        folder, job = begin_copy(site, source, "ann")
+        page = (await ask(client, "folders/list", "ann")).body.decode()
+        assert 'aria-valuenow="75.0"' in page
+        assert "copying: 3 MiB of 4 MiB, 7 files" in page
+        assert "every 1s" in page
+        theirs = await ask(client, f"folders/{folder}/jobs/{job}/cancel", "bob", x="1")
+        assert theirs.code == 404
+
+        answer = await ask(client, f"folders/{folder}/jobs/{job}/cancel", "ann", x="1")
+        assert answer.code == 303
+        page = (await ask(client, "folders/list", "ann")).body.decode()
+    assert "copying" not in page
+    assert "every 5s" in page
+    with site.database.transaction() as db:
+        assert find(db, "user", "ann", "copy") is None
+
+
+async def test_a_refused_form_says_why_and_leads_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(site, monkeypatch) as client:
+        await made(client, "data", "ann")
+        again = {"name": "data", "usage": "general"}
+        page = await ask(client, "folders/new", "ann", **again)
+        script = await ask(client, "folders/new", "ann", headers={"HX-Request": "true"}, **again)
+        missing = await ask(client, "folders/new", "ann", usage="general")
+        reloaded = await ask(client, "folders/new", "ann")
+    assert page.code == script.code == 409
+    assert "You already have a folder" in page.body.decode()
+    assert 'href="/services/apportion/folders"' in page.body.decode()
+    assert b'"code": "conflict"' in script.body
+    assert missing.code == 400
+    assert reloaded.code == 302
+    assert reloaded.headers["Location"] == "/services/apportion/folders"
+
+
+@pytest.mark.parametrize(
+    "referer",
+    ["https://evil.example/", "//evil.example/services/apportion/folders/new", "", "javascript:1"],
+)
+async def test_no_form_leads_to_another_site(
+    site: Site, monkeypatch: pytest.MonkeyPatch, referer: str
+) -> None:
+    async with serving(site, monkeypatch) as client:
+        folder = await made(client, "data", "ann")
+        answer = await ask(
+            client,
+            f"folders/{folder}/change",
+            "ann",
+            headers={"Referer": referer},
+            name="data",
+            usage="data",
+        )
+    assert answer.headers["Location"].startswith("/services/apportion/folders")
+
+
+FORMS = [
+    ("change", {"name": "x", "usage": "data"}),
+    ("clone", {"name": "x"}),
+    ("trash", {"x": "1"}),
+    ("restore", {"x": "1"}),
+    ("purge", {"name": "data"}),
+    ("transfer", {"kind": "user", "owner": "bob"}),
+    ("invite", {"users": "bob", "mode": "rwd"}),
+    ("files/new-directory", {"name": "x"}),
+    ("files/rename?path=a", {"name": "x"}),
+    ("files/delete?path=a", {"x": "1"}),
+]
+
+
+@pytest.mark.parametrize(("form", "fields"), FORMS, ids=[form for form, _ in FORMS])
+async def test_forms_of_a_stranger_s_folder_are_those_of_a_missing_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch, form: str, fields: dict[str, str]
+) -> None:
+    async with serving(site, monkeypatch) as client:
+        folder = await made(client, "data", "ann")
+        theirs = await ask(client, f"folders/{folder}/{form}", "bob", **fields)
+        missing = await ask(client, f"folders/{'f' * 32}/{form}", "bob", **fields)
+        kept = await client("GET", f"folders/{folder}", by="ann")
+    assert theirs.code == missing.code == 404
+    assert theirs.body == missing.body
+    assert (kept.body["name"], kept.body["state"]) == ("data", "ready")
+
+
+async def test_the_number_of_invitations_is_on_every_page(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(site, monkeypatch) as client:
+        folder = await made(client, "data", "ann")
+        answer = await ask(client, f"folders/{folder}/invite", "ann", users="bob, cleo", mode="ro")
+        assert answer.code == 303
+        before = (await ask(client, "", "bob")).body.decode()
+        (share,) = (await client("GET", "invitations", by="bob")).body["invitations"]
+        declined = await ask(client, f"invitations/{share['id']}/reject", "bob", x="1")
+        after = (await ask(client, "", "bob")).body.decode()
+        sent = (await ask(client, "invitations", "ann")).body.decode()
+    assert "invitations-badge" in before
+    assert declined.code == 303
+    assert "invitations-badge" not in after
+    assert "rejected" in sent
+    assert "pending" in sent
