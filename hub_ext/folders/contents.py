@@ -136,9 +136,11 @@ def _make_one(directory: int, name: str, *, exist_ok: bool) -> None:
     try:
         os.mkdir(name, DIRECTORY_MODE, dir_fd=directory)
     except FileExistsError:
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if not exist_ok or not stat.S_ISDIR(found.st_mode):
+        if not exist_ok:
             raise
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name) from None
         return
     made = open_beneath(directory, name, _DIRECTORY)
     try:

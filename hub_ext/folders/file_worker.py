@@ -19,7 +19,7 @@ from typing import Any
 
 from hub_ext.folders.copying import CopyFailed, TreeCopy
 from hub_ext.folders.deleting import delete_tree
-from hub_ext.folders.storage_errors import StorageError, of_storage
+from hub_ext.folders.storage_errors import FolderMissing, StorageError, of_storage
 from hub_ext.folders.storage_root import opened_folder, opened_root
 from hub_ext.folders.walking import DIRECTORY, count_tree, measure_tree
 
@@ -63,6 +63,8 @@ def main() -> None:
             say({"done": _TASKS[task["task"]](root_fd, task)})
     except CopyFailed as error:
         say({"failed": str(error)})
+    except FolderMissing as error:
+        say({"failed": error.message})
     except StorageError as error:
         say({"away": error.message})
     except OSError as error:
@@ -134,8 +136,8 @@ def _measure(root_fd: int, task: dict[str, Any]) -> str:
         try:
             with opened_folder(root_fd, folder_id) as folder_fd:
                 usage = measure_tree(folder_fd)
-        except StorageError:
-            continue  # its directory is not there: nothing to say about it
+        except FolderMissing:
+            continue
         took = time.monotonic() - began
         say({"result": {folder_id: [usage.bytes, usage.files, took]}})
     return ""

@@ -22,10 +22,11 @@ from hub_ext.folders.file_process import WorkFailed, run_file_work
 from hub_ext.folders.mounting import SubpathMounts
 from hub_ext.folders.storage import FolderStorage, StorageError
 from hub_ext.folders.storage_root import CLONE, PURGE, UPLOAD, move, names_in
+from hub_ext.folders.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
-_EVERY_S = 600.0
+_EVERY_S = 60.0
 _UPLOAD_S = 86400.0
 """An upload's bytes are there before its row; a day later they belong to nobody."""
 
@@ -37,6 +38,7 @@ class Leftovers:
         self._database = database
         self._storage = storage
         self._mounts = SubpathMounts(storage)
+        self._uploads = Uploads(database, storage)
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -60,6 +62,7 @@ class Leftovers:
     async def sweep(self) -> None:
         """Remove what nobody needs. Raises StorageError, WorkFailed."""
         await self._mounts.reconcile(self._live_sessions)
+        await self._uploads.expire(time.time())
         names = await self._storage.at_root(names_in)
         doomed = self._without_rows(names)
         await self._storage.at_root(lambda root: _unlink_old_uploads(root, doomed))

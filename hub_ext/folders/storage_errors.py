@@ -15,6 +15,12 @@ class StorageError(ApportionError):
     code = "storage"
 
 
+class FolderMissing(StorageError):
+    """The storage is there, one folder's directory in it is not (503)."""
+
+    code = "folder_missing"
+
+
 class StorageFull(StorageError):
     """No room on the storage, whatever the quota says (507)."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hub_ext.folders.contents import WORK_UID, give_to_user
 from hub_ext.folders.safe_path import rename_new
-from hub_ext.folders.storage_errors import StorageError, of_storage
+from hub_ext.folders.storage_errors import FolderMissing, StorageError, of_storage
 
 MARKER = ".apportion-storage"
 CLONE = ".clone-"
@@ -79,11 +79,11 @@ def _missing(root: Path) -> StorageError:
 
 @contextmanager
 def opened_folder(root_fd: int, folder_id: str) -> Iterator[int]:
-    """A folder's directory. Raises StorageError when it has none; none is made."""
+    """A folder's directory. Raises FolderMissing when it has none; none is made."""
     try:
         fd = os.open(check_id(folder_id), _DIRECTORY, dir_fd=root_fd)
     except (FileNotFoundError, NotADirectoryError):
-        raise StorageError(
+        raise FolderMissing(
             f"The directory of folder {folder_id} is missing from the storage;"
             " ask your admin to look for it in a backup."
         ) from None

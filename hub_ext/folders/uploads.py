@@ -240,8 +240,9 @@ def _length(root_fd: int, upload_id: str) -> int | None:
 
 
 def _missing_bytes(root_fd: int, uploads: list[tuple[str, int]]) -> int:
-    """What has been announced and is still to come."""
-    return sum(size - (_length(root_fd, upload_id) or size) for upload_id, size in uploads)
+    """What has been announced and is still to come; nothing of one that is in its place."""
+    here = {upload_id: _length(root_fd, upload_id) for upload_id, _ in uploads}
+    return sum(size - (here[name] or 0) for name, size in uploads if here[name] is not None)
 
 
 @contextmanager
