@@ -194,7 +194,7 @@ async def test_a_symlink_in_the_way_of_a_subpath_ends_the_session(
     taken = await lab.take_over(session)
     assert (taken["status"], taken["grant"]) == ("ERROR", None)
     assert "'way' of the folder user:ann/data cannot be mounted" in taken["reason"]["message"]
-    assert "symbolic link" in taken["reason"]["message"]
+    assert str(tmp_path) not in taken["reason"]["message"]
 
 
 async def test_a_share_that_ends_while_the_session_waits_ends_it(lab: FolderLab) -> None:
