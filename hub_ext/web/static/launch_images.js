@@ -17,6 +17,7 @@
   const version = addSelect("launch-version", "Version");
   if (families.length >= SEARCH_FROM) addSearch();
   sent.closest("[data-launch='single-image']").hidden = true;
+  document.getElementById("launch-image-list").hidden = true;
   showFamilies(families);
   choose(sent.value || families[0].options[0].value);
   typed.closest("details").open = Boolean(typed.value); // brought back after a refusal
