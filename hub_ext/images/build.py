@@ -129,7 +129,7 @@ class _Build:
         hashes = self._hashes(recipes, os_hash)
         current = {r.reference: self._is_current(r, hashes[r.reference]) for r in recipes}
         if self._force or not all(current[r.reference] for r in recipes if not r.parent):
-            _require_space(self._client)
+            _require_space(self._client, NEEDED_BYTES)
             self._make_os(os_reference, os_hash, os_directory)
         else:
             self._skip("distribution")
@@ -139,6 +139,7 @@ class _Build:
                 self._skip(recipe.name, steps=2)
                 built.append(BuiltImage(recipe.reference, False, 0.0))
                 continue
+            _require_space(self._client, recipe.disk_gib * 1024**3)
             self._make(recipe, recipe.parent or os_reference, hashes[recipe.reference])
             built.append(BuiltImage(recipe.reference, True, time.monotonic() - started))
         return built
@@ -340,16 +341,16 @@ def _exists(client: Any, reference: str) -> bool:
     return bool(_image_id(client, reference))
 
 
-def _require_space(client: Any) -> None:
+def _require_space(client: Any, needed: int) -> None:
     """Refuse early what would end on a full disk; an engine elsewhere is not looked at."""
     root = Path(client.info().get("DockerRootDir") or "/var/lib/docker")
     try:
         free = shutil.disk_usage(root).free
     except OSError:
         return
-    if free < NEEDED_BYTES:
+    if free < needed:
         raise ImageBuildError(
-            f"Building the images needs {NEEDED_BYTES / 1024**3:.0f} GiB of disk; "
+            f"Building the images needs {needed / 1024**3:.0f} GiB of disk; "
             f"{root} has {free / 1024**3:.1f} GiB free.",
             "Free some space: `docker system df` shows what images and containers hold.",
         )

@@ -32,7 +32,8 @@ class Recipe:
     """One image to build. ``parent`` is a reference of this site, "" for the distribution.
 
     ``optional``: built only when it is named. ``variant``: of the image before it, and built
-    only under its full name.
+    only under its full name. ``disk_gib``: what its build needs free at its peak, where that is
+    more than the base needs.
     """
 
     reference: str
@@ -42,6 +43,7 @@ class Recipe:
     labels: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
     variant: str = ""
+    disk_gib: int = 0
 
     @property
     def name(self) -> str:
@@ -89,6 +91,7 @@ def _recipes(directory: Path, entry: Mapping[str, Any]) -> Iterator[Recipe]:
                 "arguments": {**entry.get("arguments", {}), **changes.get("arguments", {})},
                 "labels": {**entry["labels"], **labels},
                 "optional": True,
+                "disk_gib": changes.get("disk_gib", entry.get("disk_gib", 0)),
             },
             variant=name,
         )
@@ -112,6 +115,7 @@ def _recipe(directory: Path, entry: Mapping[str, Any], variant: str = "") -> Rec
         labels={**labels, IMAGE_LABEL: "1", HIDDEN_LABEL: "0"},  # the parent's is inherited
         optional=optional,
         variant=variant,
+        disk_gib=int(entry.get("disk_gib", 0)),
     )
 
 

@@ -158,6 +158,21 @@ def test_a_full_disk_is_refused_before_anything_is_made(
         build_images(client, ["base"], force=True)
 
 
+def test_a_large_image_is_refused_before_its_gigabytes_are_fetched(
+    client: Any, private: tuple[str, Path]
+) -> None:
+    reference, directory = private
+    recipes = directory / "images.toml"
+    entry = 'directory = "private"\n'
+    recipes.write_text(recipes.read_text().replace(entry, f"{entry}disk_gib = 1000000\n"))
+    events: list[BuildEvent] = []
+
+    with pytest.raises(ImageBuildError, match="needs 1000000 GiB of disk"):
+        build_images(client, [reference], directory=directory, report=events.append)
+
+    assert {event.state for event in events} == {"skipped"}
+
+
 def test_an_absent_engine_is_named_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
 
