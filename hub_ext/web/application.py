@@ -48,6 +48,7 @@ _FOLDER_PAGES = [
     (_FOLDER + "invite", folder_forms.InviteForm),
     (_FOLDER + f"shares/{_ID}/mode", folder_forms.ShareModeForm),
     (_FOLDER + f"shares/{_ID}/stop", folder_forms.StopShareForm),
+    (_FOLDER + "stop-sessions", folder_forms.StopSessionsForm),
     (_FOLDER + f"jobs/{_ID}/cancel", folder_forms.CancelJobForm),
     (_FOLDER + "files/new-directory", folder_forms.NewDirectoryForm),
     (_FOLDER + "files/rename", folder_forms.RenameFileForm),

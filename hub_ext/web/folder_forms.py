@@ -25,7 +25,12 @@ from hub_ext.web.folders_api import (
     TransferHandler,
     TrashHandler,
 )
-from hub_ext.web.shares_api import AnswerHandler, ShareHandler, SharesHandler
+from hub_ext.web.shares_api import (
+    AnswerHandler,
+    HoldersHandler,
+    ShareHandler,
+    SharesHandler,
+)
 
 _LIST = f"{ROOT}folders"
 
@@ -265,6 +270,25 @@ class StopShareForm(ShareForm):
     def done(self, value: dict[str, Any]) -> list[str]:
         """Who has lost it."""
         return [f"{value['user']} has no part in this folder any more."]
+
+
+class StopSessionsForm(Form, HoldersHandler):
+    """Sessions that hold the folder without a right to it."""
+
+    def post(self, folder_id: str) -> None:
+        """As DELETE of the API."""
+        self.delete(folder_id)
+
+    def warnings(self, value: dict[str, Any]) -> list[str]:
+        """``done`` says it."""
+        return []
+
+    def done(self, value: dict[str, Any]) -> list[str]:
+        """Which."""
+        names = [f"{each['name']} of {each['user']}" for each in value["sessions"]]
+        if not names:
+            return ["No session holds it without a right to it any more."]
+        return [f"Warned, and stopped afterwards: {', '.join(names)}."]
 
 
 class AnswerForm(Form, AnswerHandler):

@@ -272,6 +272,11 @@ def test_a_shared_folder_is_accepted_mounted_read_only_and_left(
     expect(theirs.get_by_role("link", name="shared-set", exact=True)).to_have_count(0)
     assert guest.api.get(f"/folders/{folder}").status_code == 404
     expect(mine.locator("#folder-sessions")).to_contain_text("no longer shared", timeout=15_000)
+    mine.get_by_role("button", name="Stop the sessions").click()
+    expect(mine.locator("#said")).to_contain_text("of guest")
+    expect(mine.locator("#folder-sessions")).to_contain_text("stops")
+    both_sizes(mine, shot, "6-stopping")
+    until(lambda: (guest.session(session["id"])["notice"] or {}).get("code") == "folder")
     guest.stop_all()
 
 

@@ -131,6 +131,7 @@ FORMS = [
     ("purge", {"name": "data"}),
     ("transfer", {"kind": "user", "owner": "bob"}),
     ("invite", {"users": "bob", "mode": "rwd"}),
+    ("stop-sessions", {"x": "1"}),
     ("files/new-directory", {"name": "x"}),
     ("files/rename?path=a", {"name": "x"}),
     ("files/delete?path=a", {"x": "1"}),
