@@ -117,12 +117,19 @@ def _purge(root_fd: int, task: dict[str, Any]) -> str:
     os.nice(10)
     report = Reporter()
     bytes_done = files_done = 0
+    failed: OSError | None = None
     for name in task["names"]:
-        for size in delete_tree(root_fd, name):
-            bytes_done += size
-            files_done += 1
-            report(bytes_done, files_done)
+        try:
+            for size in delete_tree(root_fd, name):
+                bytes_done += size
+                files_done += 1
+                report(bytes_done, files_done)
+        except OSError as error:
+            # One that cannot be deleted keeps none of the others.
+            failed = error
     report(bytes_done, files_done, now=True)
+    if failed is not None:
+        raise failed
     return ""
 
 

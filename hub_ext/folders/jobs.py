@@ -241,9 +241,11 @@ def _begin_clone(root_fd: int, folder_id: str) -> bool:
 
 def _put_in_place(root_fd: int, half: str, folder_id: str) -> None:
     try:
-        move(root_fd, half, folder_id)
+        moved = move(root_fd, half, folder_id)
     except FileExistsError:
         raise WorkFailed(f"A directory {folder_id} is there already; tell your admin.") from None
+    if not moved:
+        raise WorkFailed("Somebody removed the copy from the storage; clone again.")
 
 
 def _begin_purge(root_fd: int, folder_id: str, name: str) -> list[str]:

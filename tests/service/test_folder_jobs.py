@@ -133,6 +133,21 @@ def service(lab: Lab, database_url: str) -> Iterator[Callable[[], subprocess.Pop
         process.wait()
 
 
+@pytest.fixture
+def mounted() -> Iterator[Callable[[Path], None]]:
+    """Mounts something on a directory."""
+    places: list[Path] = []
+
+    def mount(place: Path) -> None:
+        if subprocess.run(["mount", "-t", "tmpfs", "none", place]).returncode != 0:
+            pytest.skip("we may not mount")
+        places.append(place)
+
+    yield mount
+    for place in places:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
 def content(path: Path) -> dict[str, str]:
     return {
         str(found.relative_to(path)): found.read_text()
@@ -285,6 +300,7 @@ async def test_a_clone_is_whole_after_the_service_was_killed_in_the_middle(
     await lab.until(conditions[seen])
     first.send_signal(signal.SIGKILL)
     first.wait()
+    assert target not in lab.names() or not half.exists()
     assert lab.row(target) is not None
     service()
     job = await lab.until_ended(job_id)
@@ -375,6 +391,17 @@ async def test_only_leftovers_without_a_row_are_swept(lab: Lab) -> None:
         os.utime(lab.storage.root / name, (1, 1))
     await Leftovers(lab.database, lab.storage).sweep()
     assert lab.names() == kept
+
+
+async def test_what_cannot_be_deleted_keeps_nothing_else(
+    lab: Lab, mounted: Callable[[Path], None]
+) -> None:
+    for name in (".purge-a", ".purge-b", ".purge-c"):
+        (lab.storage.root / name / "inner").mkdir(parents=True)
+    mounted(lab.storage.root / ".purge-b" / "inner")
+    with pytest.raises(WorkFailed, match="inner"):
+        await Leftovers(lab.database, lab.storage).sweep()
+    assert lab.names() == {".purge-b"}
 
 
 async def test_folders_are_measured_and_again_only_when_it_is_time(lab: Lab) -> None:
