@@ -16,10 +16,12 @@ from hub_ext.web import (
     folder_forms,
     folder_pages,
     folders_api,
+    image_pages,
     images_api,
     nodes_api,
     pages,
     projects_api,
+    session_page,
     sessions_api,
     shares_api,
     spawner_api,
@@ -55,6 +57,18 @@ _FOLDER_PAGES = [
     (_FOLDER + "files/delete", folder_forms.DeleteFileForm),
     ("invitations", folder_pages.InvitationsPage),
     (f"invitations/{_ID}/(accept|reject|leave)", folder_forms.AnswerForm),
+]
+_REQUEST = f"image-requests/{_ID}/"
+_IMAGE_PAGES = [
+    ("images", image_pages.ImagesPage),
+    ("images/list", image_pages.ImagesList),
+    ("images/give", image_pages.GiveForm),
+    ("images/delete", image_pages.DeleteImageForm),
+    (_REQUEST + "approve", image_pages.ApproveForm),
+    (_REQUEST + "decline", image_pages.DeclineForm),
+    (_REQUEST + "cancel", image_pages.CancelRequestForm),
+    (f"sessions/{_ID}/image", session_page.SessionImage),
+    (f"sessions/{_ID}/image-request", image_pages.AskForm),
 ]
 
 
@@ -126,8 +140,8 @@ def make_application(parts: Parts) -> web.Application:
             *((api + path, handler) for path, handler in routes),
             (prefix + "?", pages.SessionsPage),
             (prefix + "sessions/table", pages.SessionsTable),
-            (prefix + f"sessions/{_ID}", pages.SessionPage),
-            *((prefix + path, handler) for path, handler in _FOLDER_PAGES),
+            (prefix + f"sessions/{_ID}", session_page.SessionPage),
+            *((prefix + path, handler) for path, handler in (*_FOLDER_PAGES, *_IMAGE_PAGES)),
             (prefix + "metrics", MetricsHandler),
             (prefix + "oauth_callback", HubOAuthCallbackHandler),
         ],

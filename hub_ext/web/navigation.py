@@ -6,7 +6,9 @@ from sqlalchemy import func, select
 
 from hub_ext.db.connection import Database
 from hub_ext.db.folder_models import FolderRow, ShareRow
+from hub_ext.db.image_models import ImageRequestRow
 from hub_ext.folders.sharing import ShareState
+from hub_ext.images.request_states import State
 
 
 def invitations_waiting(database: Database, user: str) -> int:
@@ -18,5 +20,13 @@ def invitations_waiting(database: Database, user: str) -> int:
         ShareRow.state == ShareState.PENDING.value,
         FolderRow.trashed_at.is_(None),
     )
+    with database.transaction() as db:
+        return int(db.scalar(query) or 0)
+
+
+def image_requests_waiting(database: Database) -> int:
+    """How many requests for images wait for an admin."""
+    query = select(func.count()).select_from(ImageRequestRow)
+    query = query.where(ImageRequestRow.state == State.REQUESTED)
     with database.transaction() as db:
         return int(db.scalar(query) or 0)

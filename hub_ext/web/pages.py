@@ -12,10 +12,10 @@ from tornado import web
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import ApportionError
 from hub_ext.sessions.status import ENDED, LIVE, Status
-from hub_ext.sessions.views import about, history_json, ordinal, server_path, session_json
+from hub_ext.sessions.views import about, ordinal, server_path, session_json
 from hub_ext.web.base import BaseHandler
 from hub_ext.web.launch_form import BASE_URL, STATIC_URL, templates
-from hub_ext.web.navigation import invitations_waiting
+from hub_ext.web.navigation import image_requests_waiting, invitations_waiting
 
 log = logging.getLogger(__name__)
 
@@ -55,20 +55,25 @@ class Page(BaseHandler):
                 xsrf_token=(self.xsrf_token or b"").decode() if self.current_user else "",
                 about=about,
                 ordinal=ordinal,
-                invitations_waiting=self._invitations_waiting(),
+                **self._waiting(),
                 **context,
             )
         )
 
-    def _invitations_waiting(self) -> int:
+    def _waiting(self) -> dict[str, int]:
         """For the navigation; an error page must not fail for it."""
+        nothing = {"invitations_waiting": 0, "image_requests_waiting": 0}
         if not self.current_user:
-            return 0
+            return nothing
         try:
-            return invitations_waiting(self.site.database, self.caller.name)
+            database, caller = self.site.database, self.caller
+            return {
+                "invitations_waiting": invitations_waiting(database, caller.name),
+                "image_requests_waiting": image_requests_waiting(database) if caller.admin else 0,
+            }
         except SQLAlchemyError:
-            log.warning("No number of invitations", exc_info=True)
-            return 0
+            log.warning("No numbers for the navigation", exc_info=True)
+            return nothing
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A page that says what is wrong, with a way back."""
@@ -95,8 +100,8 @@ class SessionsTable(Page):
         ended = self.site.store.find(user=user, statuses=ENDED, limit=_ENDED_SHOWN)
         self.show(
             self.template,
-            live=[_card(self, row) for row in sorted(live, key=_queue_order)],
-            ended=[_card(self, row) for row in ended],
+            live=[card(self, row) for row in sorted(live, key=_queue_order)],
+            ended=[card(self, row) for row in ended],
             everybody=everybody,
             admin=self.caller.admin,
         )
@@ -106,18 +111,6 @@ class SessionsPage(SessionsTable):
     """The Sessions page."""
 
     template = "sessions.html"
-
-
-class SessionPage(Page):
-    """One session and its story."""
-
-    def get(self, session_id: str) -> None:
-        """Where it stands and how it came there."""
-        row = self.visible_session(session_id)
-        steps = [history_json(step) for step in self.site.store.history(row.id)]
-        for step in steps:
-            step["when"] = _clock(step["at"])
-        self.show("session.html", session=_card(self, row), steps=steps)
 
 
 class NotFoundPage(Page):
@@ -134,16 +127,16 @@ def _queue_order(row: SessionRow) -> tuple[int, int]:
     return (row.position or 0, -row.order)
 
 
-def _card(page: Page, row: SessionRow) -> dict[str, Any]:
+def card(page: Page, row: SessionRow) -> dict[str, Any]:
     """A session with what only pages need."""
     card = session_json(page.site, row)
     return card | {
         "colour": _COLOURS.get(Status(row.status), "secondary"),
         "path": BASE_URL.rstrip("/") + server_path(row),
-        "started": _clock(row.running_at),
-        "submitted": _clock(row.submitted_at),
-        "ended": _clock(row.ended_at),
-        "stops": _clock(row.stops_at),
+        "started": clock(row.running_at),
+        "submitted": clock(row.submitted_at),
+        "ended": clock(row.ended_at),
+        "stops": clock(row.stops_at),
         "cancellable": row.status in {Status.PENDING, Status.SCHEDULED},
         "stoppable": row.status in {Status.PREPARING, Status.STARTING, Status.RUNNING},
         "live": row.ended_at is None,
@@ -151,6 +144,6 @@ def _card(page: Page, row: SessionRow) -> dict[str, Any]:
     }
 
 
-def _clock(at: float | None) -> str:
+def clock(at: float | None) -> str:
     """ISO time in UTC for the page's script, which shows it in the reader's own zone."""
     return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
