@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jupyterhub.services.auth import HubOAuth
+from sqlalchemy import exists, select
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from traitlets import Bool, CaselessStrEnum, Float, Int, TraitError, Unicode, validate
@@ -23,6 +24,7 @@ from traitlets.config import Application
 
 from hub_ext import __version__
 from hub_ext.db.connection import Database, DatabaseError
+from hub_ext.db.folder_models import FolderRow
 from hub_ext.errors import ApportionError
 from hub_ext.fgpu import FgpuUnit
 from hub_ext.folders.catalogue import FolderCatalogue
@@ -178,7 +180,7 @@ class ApportionService(Application):
         0.0,
         help="""GiB that all folders of one user may take together, his home included; 0: no limit.
 
-        An admin gives single users more or less on the page or by storage-quotas.
+        An admin gives single users more or less by the REST API (storage-quotas).
         """,
     ).tag(config=True)
     project_storage_quota_gib = Float(
@@ -302,10 +304,11 @@ class ApportionService(Application):
         database = Database(self.db_url or f"sqlite:///{data_dir / 'apportion.sqlite'}")
         database.upgrade()
         storage = FolderStorage(Path(self.folder_root or data_dir / "folders").resolve())
-        storage.prepare()
         policy = self._policy()
         with database.transaction() as db:
             seed_presets(db, policy.unit)
+            used = db.scalar(select(exists().where(FolderRow.state == "ready")))
+        storage.prepare(used=bool(used))
         changes = Changes()
         site = Site(
             deployment_id=settings.deployment_id,

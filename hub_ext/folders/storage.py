@@ -47,9 +47,9 @@ class FolderStorage:
         self.discarded = asyncio.Event()
         """Something was put away to be deleted; the jobs of the service delete it."""
 
-    def prepare(self) -> None:
-        """At the start of the service. Raises StorageError."""
-        self.calls.run_blocking(lambda: prepare_root(self.root))
+    def prepare(self, *, used: bool = False) -> None:
+        """At the start of the service; ``used``: it has held folders. Raises StorageError."""
+        self.calls.run_blocking(lambda: prepare_root(self.root, used=used))
 
     def path(self, folder_id: str) -> Path:
         """Where the folder's directory is or would be; looks at nothing."""

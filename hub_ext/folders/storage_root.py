@@ -26,6 +26,8 @@ CLONE = ".clone-"
 PURGE = ".purge-"
 UPLOAD = ".upload-"
 MOUNTS = ".mounts"
+_OF_FILE_SYSTEM = "lost+found"
+"""All that a fresh ext4 has."""
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,17 +40,20 @@ def check_id(folder_id: str) -> str:
     return folder_id
 
 
-def prepare_root(root: Path) -> None:
+def prepare_root(root: Path, *, used: bool = False) -> None:
     """Make the root on the very first start; afterwards it must be there.
 
     The marker file tells a fresh root from a share that is not mounted: an empty
-    directory in its place must never be taken for it. Raises StorageError.
+    directory in its place must never be taken for it. So nothing is made, and nothing
+    marked, once folders are known (``used``). Raises StorageError.
     """
+    if used:
+        return
     try:
         if not root.exists():
             root.mkdir(mode=0o711, parents=True)
             (root / MARKER).touch()
-        elif not any(root.iterdir()):
+        elif all(entry.name == _OF_FILE_SYSTEM for entry in root.iterdir()):
             (root / MARKER).touch()
     except OSError as error:
         raise StorageError(f"Folder storage {root}: {error.strerror}.") from error
@@ -73,7 +78,8 @@ def opened_root(root: Path) -> Iterator[int]:
 
 def _missing(root: Path) -> StorageError:
     return StorageError(
-        f"Folder storage {root} is not there (is it mounted?). Ask your admin; nothing is lost."
+        f"Folder storage {root} is not there: is it mounted? (Its mark {MARKER} is missing.)"
+        " Ask your admin; nothing is lost."
     )
 
 

@@ -51,7 +51,8 @@ class Changes:
         waiters = self._waiters.setdefault(session_id, set())
         waiters.add(event)
         try:
-            await asyncio.wait_for(event.wait(), limit_s)
+            async with asyncio.timeout(limit_s):
+                await event.wait()
             return True
         except TimeoutError:
             return False

@@ -72,7 +72,8 @@ class Culler:
             except Exception:
                 log.exception("The culler failed; it tries again.")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._sleep_s())
+                async with asyncio.timeout(self._sleep_s()):
+                    await self._woken.wait()
             self._woken.clear()
 
     def once(self) -> None:

@@ -51,7 +51,8 @@ class Launcher:
                 log.exception("The launcher failed; it tries again.")
             woken.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(woken.wait(), _TICK_S)
+                async with asyncio.timeout(_TICK_S):
+                    await woken.wait()
 
     def _start_granted(self) -> None:
         rows = self._site.store.find(statuses={Status.SCHEDULED})

@@ -57,7 +57,8 @@ class Queue:
             except Exception:
                 log.exception("A scheduling pass failed; the next one starts afresh.")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), _TICK_S)
+                async with asyncio.timeout(_TICK_S):
+                    await self._woken.wait()
             await asyncio.sleep(_PAUSE_S)
             self._woken.clear()
 

@@ -150,7 +150,8 @@ class EventStream(ApiHandler):
     async def _send_news(self, wanted: str | None) -> bool:
         """Wait and send. False when nothing more will come."""
         try:
-            await asyncio.wait_for(self._news.wait(), _HEARTBEAT_S)
+            async with asyncio.timeout(_HEARTBEAT_S):
+                await self._news.wait()
         except TimeoutError:
             self.write(": still here\n\n")
         self._news.clear()

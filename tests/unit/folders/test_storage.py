@@ -170,7 +170,7 @@ async def test_without_its_marker_the_storage_is_not_there_and_nothing_is_made(
     (storage.root / ".apportion-storage").unlink()
     shutil.rmtree(storage.path(FOLDER))
     for call in (storage.ensure(FOLDER), storage.list(FOLDER), storage.free_bytes()):
-        with pytest.raises(StorageError, match="is not there \\(is it mounted"):
+        with pytest.raises(StorageError, match="is not there: is it mounted"):
             await call
     assert os.listdir(storage.root) == []
 
@@ -370,3 +370,19 @@ async def test_a_file_opened_for_nobody_is_closed(
         return False
 
     await until(is_closed)
+
+
+def test_an_empty_mount_point_is_never_taken_for_a_storage_that_was_used(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path)
+    storage.prepare(used=True)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StorageError, match="is it mounted"):
+        storage.make(FOLDER)
+
+
+def test_a_fresh_file_system_is_a_fresh_storage(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    storage = FolderStorage(tmp_path)
+    storage.prepare()
+    storage.make(FOLDER)
+    assert (tmp_path / FOLDER).is_dir()
