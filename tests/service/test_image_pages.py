@@ -104,7 +104,7 @@ async def test_an_image_is_asked_for_approved_and_there_without_script(shop: Sho
     waiting = await shop.page("images", "root")
     assert 'id="image-requests-badge">1' in waiting
     assert f'data-request="{request}"' in waiting
-    assert "1 paths added" in waiting
+    assert "Paths: 1 added" in waiting
     assert "1 stay with the session" in waiting
     assert "/usr/lib/&lt;thing&gt;" in waiting
     answer = await shop.send(f"image-requests/{request}/approve", "root", x="1")
