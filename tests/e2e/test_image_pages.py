@@ -83,7 +83,8 @@ def test_a_session_becomes_an_image_of_its_user(lab: Lab, window: Window, shot: 
     expect(said).to_contain_text("course of student is being made", timeout=LOOK_LIMIT_MS)
     expect(admins.locator("#images")).to_contain_text("No request waits")
 
-    expect(mine.locator("#image-request")).to_contain_text("ready", timeout=SAVED_LIMIT_MS)
+    badge = mine.locator("#image-request .badge")
+    expect(badge).to_have_text("ready", timeout=SAVED_LIMIT_MS)
     mine.get_by_role("link", name="Images").last.click()
     expect(mine.locator("#my-images tbody tr")).to_contain_text("course:1")
     both_sizes(mine, shot, "6-made")
