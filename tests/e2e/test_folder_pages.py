@@ -212,6 +212,45 @@ def test_files_are_dropped_renamed_and_deleted_and_directories_made(
     assert dialogs == []
 
 
+def test_what_does_not_fit_or_has_no_fit_name_is_refused_with_the_reason(
+    lab: Lab, window: Window, shot: Shot, tmp_path: Path
+) -> None:
+    student = lab.person("full")
+    folder = make_folder(student, "small")
+    limit = lab.admin.api.put("/storage-quotas/user/full", json={"gib": 2 / 1024})
+    assert limit.status_code == 200, limit.text
+    page = window(student)
+    page.goto(f"{lab.url}{SERVICE}/folders/{folder}")
+    large, odd = tmp_path / "large.bin", tmp_path / "odd\u202e.txt"
+    large.write_bytes(bytes(3 * 2**20))
+    odd.write_text("x")
+    page.set_input_files("#upload-files", [large, odd])
+    expect(upload_row(page, "large.bin")).to_contain_text("3 MiB more are above that limit")
+    expect(page.locator(".upload", has_text="odd")).to_contain_text("U+202E")
+    page.set_input_files("#upload-files", {"name": "ok", "mimeType": "", "buffer": bytes(2**20)})
+    expect(page.locator('#files tr[data-name="ok"]')).to_be_visible(timeout=10_000)
+    page.reload()
+    expect(page.locator(".folder-quota")).to_contain_text("of 2 MiB used")
+    both_sizes(page, shot, "1-refused")
+
+
+def test_many_files_come_in_pages(lab: Lab, window: Window, shot: Shot) -> None:
+    student = lab.person("student")
+    folder = make_folder(student, "many")
+    put_file(student, folder, "000", b"x")
+    for number in range(1, 401):
+        (lab.data / "folders" / folder / f"{number:03}").touch()
+    page = window(student)
+    page.goto(f"{lab.url}{SERVICE}/folders/{folder}")
+    rows = page.locator("#file-table tbody tr")
+    expect(rows).to_have_count(200)
+    page.get_by_role("link", name="Next").click()
+    expect(page.get_by_label("Pages")).to_contain_text("201 to 400 of 401", timeout=20_000)
+    page.get_by_role("link", name="Next").click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("400")
+
+
 def test_a_shared_folder_is_accepted_mounted_read_only_and_left(
     lab: Lab, window: Window, shot: Shot
 ) -> None:

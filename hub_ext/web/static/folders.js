@@ -20,7 +20,7 @@
   document.addEventListener("toggle", (event) => {
     const opened = event.target;
     if (opened.matches?.(".folder-panel[open], .folder-confirm[open]")) {
-      opened.querySelector("form input:not([type=hidden]), form button")?.focus();
+      opened.querySelector("input:not([type=hidden]), button")?.focus();
     }
   }, true);
   document.addEventListener("keydown", (event) => {

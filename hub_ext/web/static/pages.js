@@ -1,11 +1,14 @@
 // Small behaviour shared by all pages: local times, and errors that say what is wrong.
 "use strict";
 
+// Made once: a page may have hundreds of times.
+const clock = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
+
 const localTimes = (root) => {
   for (const element of root.querySelectorAll("time[datetime]:not([data-local]):not(.countdown)")) {
     const date = new Date(element.dateTime);
     if (Number.isNaN(date.getTime())) continue;
-    element.textContent = date.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+    element.textContent = clock.format(date);
     element.dataset.local = "";
   }
 };
