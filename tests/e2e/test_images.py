@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import urllib.error
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 
 from hub_ext.images.build import build_images, connect
 from hub_ext.images.catalogue import list_images
+from hub_ext.images.recipes import DEFAULT_DIRECTORY
 from tests.e2e.image_mirror import make_wheel
 from tests.e2e.image_sessions import (
     BASE,
@@ -32,6 +35,9 @@ HARDENED: dict[str, Any] = {
     "pids_limit": 512,
     "mem_limit": "4g",
 }
+
+LAB_COMMAND = ["jupyter", "lab", "--ip=0.0.0.0", "--no-browser"]
+LAB_COMMAND += [f"--IdentityProvider.token={TOKEN}"]
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +75,7 @@ def run(client: Any, home: Path) -> Iterator[Callable[..., Any]]:
 
 def lab(run: Callable[..., Any], image: str, **options: Any) -> tuple[Any, Server]:
     """JupyterLab without a hub."""
-    command = ["jupyter", "lab", "--ip=0.0.0.0", "--no-browser"]
-    container = run(image, [*command, f"--IdentityProvider.token={TOKEN}"], **options)
+    container = run(image, LAB_COMMAND, **options)
     return container, Server(container)
 
 
@@ -249,3 +254,94 @@ def test_the_app_refuses_other_sites_and_answers_the_hubs_own(
     assert names(Origin="https://hub.example") == []
     with pytest.raises(urllib.error.HTTPError, match="403"):
         names(Origin="https://evil.example")
+
+
+FRAMEWORK = """
+[[image]]
+tag = "{tag}"
+parent = "base:{{version}}"
+directory = "framework"
+optional = true
+arguments = {{ FRAMEWORK = "none", RELEASE = "1.0", WHEELS = "cuda" }}
+[image.labels]
+family = "none"
+version = "1.0"
+apps = '[{{"name": "tensorboard", "title": "TensorBoard", "path": "tensorboard/"}}]'
+[image.variants.cpu]
+arguments = {{ WHEELS = "cpu" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def framework(client: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The frameworks' Dockerfile with no framework in it: the real ones are gigabytes."""
+    directory = tmp_path_factory.mktemp("recipes") / "images"
+    copytree(DEFAULT_DIRECTORY, directory)
+    (directory / "framework/none-cpu.txt").write_text("# Nothing.\n")
+    tag = f"none-{uuid.uuid4().hex[:8]}:1.0"
+    with (directory / "images.toml").open("a") as recipes:
+        recipes.write(FRAMEWORK.format(tag=tag))
+    reference = f"apportion/{tag}-cpu"
+    build_images(client, [reference], directory=directory)
+    yield reference
+    client.images.remove(reference, force=True)
+
+
+LOG_EVENTS = """
+import sys, time
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+for folder in sys.argv[1:]:
+    writer = EventFileWriter(folder)
+    for step in range(3):
+        value = Summary.Value(tag="loss", simple_value=1 / (step + 1))
+        writer.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
+    writer.close()
+"""
+
+
+def test_tensorboard_shows_the_frameworks_usual_folders(
+    run: Callable[..., Any], framework: str
+) -> None:
+    logger = run(framework, ["python", "-c", LOG_EVENTS, "logs/keras", "runs/torch"])
+    assert logger.wait()["StatusCode"] == 0, logger.logs().decode()
+    container, server = lab(run, framework)
+
+    runs = eventually("the runs", lambda: server.json("tensorboard/data/runs"))
+
+    assert sorted(runs) == ["logs/keras", "runs/torch"]
+    scalars = server.json("tensorboard/data/plugin/scalars/scalars?tag=loss&run=runs/torch")
+    assert [round(value, 2) for _, _, value in scalars] == [1.0, 0.5, 0.33]
+    assert b"tb-relative-root" in server.get("tensorboard/")
+    assert "--path_prefix /tensorboard" in output(container, "sh", "-c", "ps -o args= ax")
+
+
+def test_apps_of_an_image_come_on_top_of_those_of_its_parent(
+    run: Callable[..., Any], framework: str
+) -> None:
+    _, server = lab(run, framework)
+    _, base = lab(run, BASE)
+
+    def apps(server: Server) -> list[str]:
+        return [
+            entry["name"] for entry in server.json("server-proxy/servers-info")["server_processes"]
+        ]
+
+    assert apps(base) == ["mlflow"]
+    assert apps(server) == ["mlflow", "tensorboard"]
+    assert run_names(server, "mlflow") == []
+
+
+def test_a_damaged_app_takes_neither_the_server_nor_the_others_with_it(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.json").write_text("{")
+    bind = {"bind": "/opt/apportion/etc/jupyter/apps.d/wrong.json", "mode": "ro"}
+    container = run(BASE, LAB_COMMAND, volumes={str(tmp_path / "wrong.json"): bind})
+    server = Server(container)
+
+    processes = server.json("server-proxy/servers-info")["server_processes"]
+
+    assert [entry["name"] for entry in processes] == ["mlflow"]
+    assert "wrong.json" in container.logs().decode()
