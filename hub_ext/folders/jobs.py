@@ -60,9 +60,12 @@ class FolderJobs:
     def add_clone(self, db: Session, *, folder_id: str, source_id: str, user: str) -> FolderJobRow:
         """Copy ``source_id`` into the new folder, whose row is there in state ``cloning``.
 
-        Whoever calls has looked at permissions and quota.
+        Whoever calls has looked at permissions and quota. Raises Conflict when the purge of
+        the source has begun in the same moment.
         """
-        source = db.get(FolderRow, source_id)
+        source = db.get(FolderRow, source_id, with_for_update=True)
+        if source is not None and source.state == "purging":
+            raise Conflict("The folder is being deleted.")
         job = _new_job("clone", folder_id, user)
         job.source_id = source_id
         if source is not None:

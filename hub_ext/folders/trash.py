@@ -2,24 +2,26 @@
 
 A folder in the trash leaves its name to others and still counts against the quota. Running
 sessions that mount it keep it; none starts with it. It is deleted for good by its name, or
-by itself after the site's ``trash_days``; never while a session may still have it open.
+by itself after the site's ``trash_days``; never while a session may still have it open, or a
+clone reads it: that would be called done, with holes.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
-from hub_ext.db.folder_models import FolderRow
+from hub_ext.db.folder_models import FolderJobRow, FolderRow
 from hub_ext.errors import BadValue, Conflict
 from hub_ext.folders.catalogue import as_json, find, free_name, note
 from hub_ext.folders.holders import Holder, holders
 from hub_ext.folders.names import check_folder_name
 
 _DAY_S = 86400.0
+_RUNNING_CLONE = (FolderJobRow.kind == "clone") & (FolderJobRow.state == "running")
 
 
 def trash(db: Session, folder: FolderRow, *, by: str) -> None:
@@ -74,16 +76,28 @@ def check_purge(db: Session, folder: FolderRow, typed: str) -> None:
         raise Conflict(
             f"Still mounted by {', '.join(holding[:10])}. Stop what uses it, or wait for its end."
         )
+    cloning = _cloning(db, [folder.id])[folder.id]
+    if cloning:
+        raise Conflict(
+            f"Still being cloned by {', '.join(cloning[:10])}."
+            " Wait for the end of the clone, or have it cancelled."
+        )
 
 
 def begin_purge(db: Session, folder: FolderRow, *, by: str) -> None:
-    """From now on it cannot be restored; the job that deletes it follows. Raises Conflict."""
+    """From now on it cannot be restored; the job that deletes it follows. Raises Conflict.
+
+    The lock comes first, as in whatever begins a clone: the one that comes later sees the other.
+    """
+    db.get(FolderRow, folder.id, with_for_update=True)
+    reading = _RUNNING_CLONE & (FolderJobRow.source_id == folder.id)
     done = db.execute(
         update(FolderRow)
         .where(
             FolderRow.id == folder.id,
             FolderRow.trashed_at.is_not(None),
             FolderRow.state.in_(["new", "ready"]),
+            ~exists().where(reading),
         )
         .values(state="purging")
     )
@@ -100,8 +114,9 @@ def overdue(db: Session, trash_days: float, now: float) -> list[FolderRow]:
         FolderRow.trashed_at < now - trash_days * _DAY_S, FolderRow.state.in_(["new", "ready"])
     )
     rows: Sequence[FolderRow] = db.scalars(query).all()
-    held = holders(db, [row.id for row in rows])
-    return [row for row in rows if not any(_holds(held[row.id]))]
+    ids = [row.id for row in rows]
+    held, cloning = holders(db, ids), _cloning(db, ids)
+    return [row for row in rows if not cloning[row.id] and not any(_holds(held[row.id]))]
 
 
 def purged_at(folder: FolderRow, trash_days: float) -> float | None:
@@ -109,6 +124,16 @@ def purged_at(folder: FolderRow, trash_days: float) -> float | None:
     if folder.trashed_at is None or not trash_days:
         return None
     return folder.trashed_at + trash_days * _DAY_S
+
+
+def _cloning(db: Session, folder_ids: Collection[str]) -> dict[str, list[str]]:
+    """Of each of these folders, the users whose clones still read it."""
+    found: dict[str, list[str]] = {folder_id: [] for folder_id in folder_ids}
+    query = select(FolderJobRow.source_id, FolderJobRow.user).where(_RUNNING_CLONE)
+    for source_id, user in db.execute(query.order_by(FolderJobRow.started_at)):
+        if source_id in found and user not in found[source_id]:
+            found[source_id].append(user)
+    return found
 
 
 def _holds(found: Sequence[Holder]) -> list[bool]:

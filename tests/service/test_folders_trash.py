@@ -9,7 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from hub_ext.db.folder_models import FolderRow
+from hub_ext.db.folder_models import FolderJobRow, FolderRow
+from hub_ext.errors import Conflict
+from hub_ext.folders import trash
 from hub_ext.folders.trash_collector import TrashCollector
 from hub_ext.site import Site
 
@@ -27,6 +29,12 @@ async def lab(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fold
 def row(site: Site, folder: str) -> FolderRow | None:
     with site.database.transaction() as db:
         return site.folders.get(db, folder)
+
+
+async def never_ends(_job: FolderJobRow) -> str:
+    """Work of a job that only its cancellation ends."""
+    await asyncio.Event().wait()
+    return ""
 
 
 async def test_a_trashed_folder_leaves_its_name_and_comes_back(lab: FolderLab) -> None:
@@ -95,6 +103,37 @@ async def test_running_sessions_keep_what_is_trashed_and_hold_up_its_end(
     ended = {"outcome": "TERMINATED", "server_gone": True}
     await lab.rest("POST", f"spawner/sessions/{session}/ended", ended, by="spawner-token")
     assert await lab.status("DELETE", f"folders/{folder}", {"name": "data"}, by="tess") == 202
+
+
+async def test_a_clone_that_reads_a_folder_holds_up_its_end(
+    lab: FolderLab, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site.folder_jobs, "_clone", never_ends)
+    folder = await lab.folder("ann")
+    cloned = await lab.rest("POST", f"folders/{folder}/clone", {"name": "copy"}, by="ann")
+    assert cloned.status == 202
+    await lab.rest("POST", f"folders/{folder}/trash", by="ann")
+    refused = await lab.rest("DELETE", f"folders/{folder}", {"name": "data"}, by="ann")
+    assert refused.status == 409
+    assert "Still being cloned by ann." in refused.body["error"]["message"]
+    assert TrashCollector(site).once(time.time() + 31 * DAY) == []
+    with site.database.transaction() as db:
+        found = site.folders.get(db, folder)
+        assert found is not None
+        with pytest.raises(Conflict):
+            trash.begin_purge(db, found, by="service")
+    with site.database.transaction() as db:
+        site.folder_jobs.cancel(db, db.get_one(FolderJobRow, cloned.body["job"]["id"]))
+    assert await lab.status("DELETE", f"folders/{folder}", {"name": "data"}, by="ann") == 202
+
+
+async def test_of_what_is_being_deleted_no_clone_begins(lab: FolderLab, site: Site) -> None:
+    folder = await lab.folder("ann")
+    with site.database.transaction() as db:
+        db.get_one(FolderRow, folder).state = "purging"
+        with pytest.raises(Conflict, match="being deleted"):
+            site.folder_jobs.add_clone(db, folder_id="c" * 32, source_id=folder, user="ann")
+        db.rollback()
 
 
 async def test_a_waiting_session_does_not_start_with_what_is_trashed(lab: FolderLab) -> None:
