@@ -1,8 +1,9 @@
 """The folders of a granted session, made ready for the spawner that takes it over.
 
 Whether its user may still mount them is looked at here, after the wait and at every restart;
-so is whether they are there at all. A session that cannot have what it asked for ends with a
-sentence: it never starts with an empty directory in a folder's place, nor without the folder.
+so is whether they are there at all, and whether he may still use the image. A session that
+cannot have what it asked for ends with a sentence: it never starts with an empty directory in
+a folder's place, nor without the folder.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.folder_models import FolderRow
 from hub_ext.db.models import SessionRow
-from hub_ext.errors import ApportionError, Conflict
+from hub_ext.errors import ApportionError, BadValue, Conflict
 from hub_ext.folders.holders import identity
 from hub_ext.folders.session_mounts import Mount, recheck
+from hub_ext.images.visibility import may_start
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import Why
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:  # the site holds the folders
     from hub_ext.site import Site
 
 log = logging.getLogger(__name__)
+
+_IMAGE = "image"
 
 
 async def hand_over(site: Site, row: SessionRow) -> SessionRow:
@@ -51,7 +55,14 @@ async def _sources(site: Site, row: SessionRow) -> list[Mount]:
     """The mounts as they hold now, each with its path on the node. Raises ApportionError."""
     planned = [Mount.read(values, row.user) for values in row.mounts]
     with site.database.transaction() as db:
-        mounts = recheck(db, site, identity(db, row.id, row.user), planned)
+        person = identity(db, row.id, row.user)
+        if not may_start(db, site, row.user, person.groups, person.admin, row.image):
+            raise BadValue(
+                f"Its user can no longer use the image {row.image}: it is gone, or not given to"
+                " him any more. Launch with another image.",
+                field=_IMAGE,
+            )
+        mounts = recheck(db, site, person, planned)
         folders = _folders(db, mounts)
     for folder in folders:
         await site.folders.ready(site.database, folder)
@@ -69,7 +80,8 @@ def _folders(db: Session, mounts: Sequence[Mount]) -> list[FolderRow]:
 def _refuse(site: Site, row: SessionRow, refusal: ApportionError) -> SessionRow:
     """End it, so that its place comes free; unless it has moved on by itself."""
     log.warning("Session %s does not start: %s", row.id, refusal)
-    why = Why(refusal.message, "folder" if refusal.status < 500 else refusal.code)
+    at_fault = _IMAGE if refusal.field == _IMAGE else "folder"
+    why = Why(refusal.message, at_fault if refusal.status < 500 else refusal.code)
     try:
         return site.store.transition(
             row.id, Status.ERROR, why, by="service", allowed={Status.SCHEDULED}

@@ -50,16 +50,30 @@ def visible_images(
     return visible
 
 
+def may_start(
+    db: Session, site: Site, user: str, groups: Collection[str], admin: bool, reference: str
+) -> bool:
+    """Whether a session that was launched earlier may have its image still.
+
+    An image that the nodes do not have is no secret of anybody's, unless a row says so.
+    """
+    image, row = site.images.get(reference), db.get(ImageRow, reference)
+    roles: Mapping[str, object] = {}
+    if row is not None and row.visibility == PROJECT and not admin:
+        roles = roles_of(db, site.policy, user, groups, False)
+    return sees(image, row, user, roles, admin)
+
+
 def sees(
-    image: CatalogueImage,
+    image: CatalogueImage | None,
     row: ImageRow | None,
     user: str,
     projects: Collection[str],
     admin: bool,
 ) -> bool:
-    """The table above. ``projects``: where the user has a part."""
+    """The table above. ``projects``: where the user has a part. ``image``: None, if away."""
     if row is None:
-        return admin or not image.saved
+        return admin or image is None or not image.saved
     if row.deleted_at is not None:
         return False
     if admin or row.visibility == ALL or row.owner == user:

@@ -14,6 +14,9 @@ from hub_ext.db.models import SessionRow
 from hub_ext.images.saving import Saver
 from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import EngineUnavailable
+from hub_ext.sessions.queue import Queue
+from hub_ext.sessions.status import Status
+from hub_ext.sessions.store import Why
 from hub_ext.site import Site
 from hub_ext.web.launch_form import render_launch_form
 from tests.service.conftest import IMAGE
@@ -44,6 +47,20 @@ class Shop:
         answer = await self.api("GET", f"image-requests/{request}", by="ann")
         assert answer.body["state"] == "done", answer.body
         return str(answer.body["reference"])
+
+    async def waiting(self, reference: str, by: str) -> str:
+        """Id of a session with this image, of somebody in ml101; it waits."""
+        body = {"cpu": 1, "memory_mib": 512, "image": reference, "project": "ml101"}
+        answer = await self.api("POST", "sessions", body, by=by)
+        assert answer.status == 201, answer.body
+        return str(answer.body["sessions"][0]["id"])
+
+    async def take_over(self, session: str) -> dict[str, Any]:
+        """A spawner asks for a granted session, as after its wait."""
+        Queue(self.site).pass_once()
+        answer = await self.api("GET", f"spawner/sessions/{session}/wait", by="spawner-token")
+        assert answer.status == 200, answer.body
+        return dict(answer.body)
 
     async def references(self, by: str) -> set[str]:
         answer = await self.api("GET", "images", by=by)
@@ -270,6 +287,37 @@ async def test_an_instructor_gives_his_image_to_his_project_and_takes_it_back(sh
     assert (await shop.give(reference, "bob", visibility="all")).status == 403
     assert (await shop.give(reference, "ann", visibility="user")).status == 200
     assert reference not in await shop.references("bob")
+
+
+async def test_an_image_taken_back_starts_in_no_session_that_waits(shop: Shop) -> None:
+    reference = await shop.saved()
+    await shop.give(reference, "root", visibility="project", projects=["ml101"])
+    session = await shop.waiting(reference, "bob")
+    assert (await shop.give(reference, "ann", visibility="user")).status == 200
+    taken = await shop.take_over(session)
+    assert (taken["status"], taken["grant"]) == ("ERROR", None)
+    assert taken["reason"]["code"] == "image"
+    assert f"can no longer use the image {reference}" in taken["reason"]["message"]
+
+
+async def test_an_image_taken_back_starts_in_no_session_again(shop: Shop) -> None:
+    reference = await shop.saved()
+    await shop.give(reference, "root", visibility="project", projects=["ml101"])
+    session = await shop.waiting(reference, "bob")
+    assert (await shop.take_over(session))["grant"]["image"] == reference
+    path = f"spawner/sessions/{session}/status"
+    await shop.api("POST", path, {"to": "RUNNING"}, by="spawner-token")
+    await shop.give(reference, "ann", visibility="user")
+    assert shop.site.store.get(session).status == "RUNNING"
+    shop.site.store.transition(session, Status.SCHEDULED, Why("again"), by="service")
+    assert (await shop.take_over(session))["status"] == "ERROR"
+
+
+async def test_an_image_still_given_to_a_hub_group_starts_after_the_wait(shop: Shop) -> None:
+    reference = await shop.saved()
+    await shop.give(reference, "root", visibility="project", projects=["ml101"])
+    session = await shop.waiting(reference, "dan+course-ml101")
+    assert (await shop.take_over(session))["grant"]["image"] == reference
 
 
 async def test_a_hub_group_opens_an_image_of_its_project(shop: Shop) -> None:
