@@ -13,6 +13,9 @@ with the service. Whatever happens when, the state is one of these, and ``run`` 
 | purge   | nothing                       | the job is done                               |
 | no job  | ``.clone-*``, ``.purge-*``    | delete                                        |
 
+A purge that failed is begun again after a pause, for as long as the folder's row is
+``purging``: nobody can restore that folder, and its bytes count.
+
 The end of a job and what it means for the folder's row are one transaction: a clone that is
 whole is ``ready``; the row of one that failed or was cancelled goes, and so does that of a
 purged folder.
@@ -42,6 +45,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 30.0
 """A storage that was away is tried again this often."""
+_AGAIN_AFTER_S = 60.0
+"""A purge that failed is tried again so much later."""
 _AT_ONCE = {"clone": 2, "purge": 1}
 
 
@@ -120,6 +125,7 @@ class FolderJobs:
     def _start_and_stop(self) -> None:
         """A task for each running row, none for others."""
         with self._database.transaction() as db:
+            self._purge_again(db)
             running = db.scalars(
                 select(FolderJobRow)
                 .where(FolderJobRow.state == "running")
@@ -138,17 +144,36 @@ class FolderJobs:
                 busy[job.kind] += 1
                 self._tasks[job.id] = asyncio.create_task(self._work(job))
 
+    def _purge_again(self, db: Session) -> None:
+        """A running job for each folder that is ``purging`` and whose purge failed, or is lost."""
+        recent = (FolderJobRow.state == "running") | (
+            FolderJobRow.ended_at > time.time() - _AGAIN_AFTER_S
+        )
+        busy = select(FolderJobRow.folder_id).where(FolderJobRow.kind == "purge", recent)
+        stuck = select(FolderRow.id).where(FolderRow.state == "purging", FolderRow.id.not_in(busy))
+        for folder_id in db.scalars(stuck).all():
+            purges = select(FolderJobRow).where(
+                FolderJobRow.kind == "purge", FolderJobRow.folder_id == folder_id
+            )
+            job = db.scalar(purges.order_by(FolderJobRow.started_at.desc()).limit(1))
+            if job is None:
+                self.add_purge(db, folder_id=folder_id, user="service")
+            else:
+                job.state, job.error, job.ended_at = "running", "", None
+        db.flush()
+
     async def _work(self, job: FolderJobRow) -> None:
-        """One job to its end; a storage that is away leaves it for later."""
+        """One job to its end; a storage that is away leaves it for later, after a pause."""
         steps: Mapping[str, Callable[[FolderJobRow], Awaitable[str]]] = {
             "clone": self._clone,
             "purge": self._purge,
         }
+        away = False
         try:
             note = await steps[job.kind](job)
         except StorageError as error:
             log.warning("%s of folder %s waits: %s", job.kind, job.folder_id, error.message)
-            return
+            away = True
         except WorkFailed as error:
             log.warning("%s of folder %s failed: %s", job.kind, job.folder_id, error)
             self._finish(job.id, "failed", error=str(error))
@@ -158,8 +183,9 @@ class FolderJobs:
         else:
             self._finish(job.id, "done", note=note)
         finally:
-            self._leftovers.wake()
-            self._woken.set()
+            if not away:
+                self._leftovers.wake()
+                self._woken.set()
 
     async def _clone(self, job: FolderJobRow) -> str:
         """What the user should know of it. Raises WorkFailed, StorageError."""

@@ -23,7 +23,7 @@ from hub_ext.folders.file_process import WorkFailed
 from hub_ext.folders.jobs import FolderJobs
 from hub_ext.folders.leftovers import Leftovers
 from hub_ext.folders.measuring import Measuring
-from hub_ext.folders.storage import FolderStorage
+from hub_ext.folders.storage import FolderStorage, StorageError
 
 SERVICE = """
 import asyncio, sys
@@ -278,6 +278,56 @@ async def test_a_storage_that_is_away_leaves_jobs_for_later(
         assert lab.job(clone).state == "running"
         marker.touch()
         assert (await lab.until_ended(clone)).state == "done"
+
+
+async def test_a_storage_that_is_away_is_not_asked_again_at_once(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = lab.folder(files=1)
+    marker = lab.storage.root / ".apportion-storage"
+    marker.unlink()
+    clone, _ = lab.clone(source)
+    async with lab.running():
+        await lab.until(lambda: "waits: " in caplog.text)
+        for _ in range(20):
+            with pytest.raises(StorageError):
+                await lab.storage.at_root(os.listdir)
+        marker.touch()
+        lab.jobs.wake()
+        assert (await lab.until_ended(clone)).state == "done"
+    assert caplog.text.count("waits: ") == 1
+
+
+async def test_a_purge_that_failed_is_begun_again_after_a_pause(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_args: object) -> None:
+        raise WorkFailed("The folder storage has a read or write error; tell your admin.")
+
+    folder = lab.folder(files=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs_module, "run_file_work", broken)
+        job_id = lab.purge(folder)
+        async with lab.running():
+            job = await lab.until_ended(job_id)
+    assert (job.state, lab.row(folder).state) == ("failed", "purging")  # type: ignore[union-attr]
+    with lab.database.transaction() as db:
+        ended = db.get_one(FolderJobRow, job_id)
+        assert ended.ended_at is not None
+        ended.ended_at -= 61
+    async with lab.running():
+        await lab.until(lambda: lab.row(folder) is None and lab.names() == set())
+        assert (await lab.until_ended(job_id)).error == ""
+    assert lab.job(job_id).state == "done"
+
+
+async def test_a_folder_whose_purge_was_forgotten_is_purged_at_the_start(lab: Lab) -> None:
+    folder, kept = lab.folder(files=3), lab.folder(files=1)
+    with lab.database.transaction() as db:
+        db.get_one(FolderRow, folder).state = "purging"
+    async with lab.running():
+        await lab.until(lambda: lab.row(folder) is None)
+    assert lab.names() == {kept}
 
 
 @pytest.mark.parametrize("seen", ["begun", "half", "files done"])
