@@ -11,12 +11,13 @@ import fcntl
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
 from hub_ext.db.folder_models import UploadRow
@@ -80,9 +81,9 @@ class Uploads:
         path: str,
         size: int,
         overwrite: bool = False,
-        quota_left: int | None = None,
+        admit: Callable[[Session], None] | None = None,
     ) -> Upload:
-        """Begin. ``quota_left``: bytes the folder's owner may still use; None: any number.
+        """Begin. ``admit`` raises when there is no room; no other upload begins meanwhile.
 
         Raises BadValue, Conflict when a file is there and ``overwrite`` is not set, OverLimit,
         StorageFull.
@@ -90,25 +91,23 @@ class Uploads:
         inner = check_path(path)
         if size < 0:
             raise BadValue("The size of a file is 0 bytes or more.", field="size")
-        open_uploads = self._open_uploads(user)
-        if quota_left is not None and size > quota_left:
-            raise OverLimit(
-                f"The file has {_mb(size)}, and {_mb(max(quota_left, 0))} of the quota are left."
-                " Delete something first, or ask for more.",
-                field="size",
-            )
-        promised = await self._storage.at_root(lambda root: _missing_bytes(root, open_uploads))
+        with self._database.transaction() as db:
+            others = _admitted(db, user, admit)
+        promised = await self._storage.at_root(lambda root: _missing_bytes(root, others))
         free = await self._storage.free_bytes() - promised - _KEEP_FREE
-        if size > free:
-            raise StorageFull(
-                f"The file has {_mb(size)}, and the folder storage has {_mb(max(free, 0))} left.",
-                field="size",
-            )
         await self._require_place(folder_id, inner, overwrite)
-        upload_id = uuid.uuid4().hex
-        await self._storage.at_root(lambda root: _make(root, upload_id))
-        self._add_row(upload_id, folder_id, user, inner, size, overwrite)
-        return Upload(upload_id, folder_id, user, inner, size, 0)
+        upload = Upload(uuid.uuid4().hex, folder_id, user, inner, size, 0)
+        await self._storage.at_root(lambda root: _make(root, upload.id))
+        try:
+            with self._database.transaction() as db:
+                # All is looked at again: others have begun while the storage was asked.
+                begun = set(_admitted(db, user, admit)) - set(others)
+                _check_free(size, free - sum(other.size for other in begun))
+                _add_row(db, upload, overwrite)
+        except BaseException:
+            await self._storage.at_root(lambda root: _unlink(root, upload.id))
+            raise
+        return upload
 
     async def get(self, upload_id: str, user: str) -> Upload:
         """With how much of it is here. Raises NotFound."""
@@ -168,40 +167,12 @@ class Uploads:
             if found.type == "directory" or not overwrite:
                 raise Conflict(f"{path!a} is there already.", field="path")
 
-    def _open_uploads(self, user: str) -> list[tuple[str, int]]:
-        """(id, size) of everybody's. Raises OverLimit when this user has too many."""
-        with self._database.transaction() as db:
-            rows = db.execute(select(UploadRow.id, UploadRow.size, UploadRow.user)).all()
-        if sum(row.user == user for row in rows) >= MOST_AT_ONCE:
-            raise OverLimit(
-                f"You have {MOST_AT_ONCE} unfinished uploads; finish or cancel some first."
-            )
-        return [(row.id, row.size) for row in rows]
-
     def _row(self, upload_id: str, user: str) -> UploadRow:
         with self._database.transaction() as db:
             row = db.get(UploadRow, upload_id)
         if row is None or row.user != user:
             raise _unknown()
         return row
-
-    def _add_row(
-        self, upload_id: str, folder_id: str, user: str, path: str, size: int, overwrite: bool
-    ) -> None:
-        now = time.time()
-        with self._database.transaction() as db:
-            db.add(
-                UploadRow(
-                    id=upload_id,
-                    folder_id=folder_id,
-                    user=user,
-                    path=path,
-                    size=size,
-                    overwrite=overwrite,
-                    started_at=now,
-                    changed_at=now,
-                )
-            )
 
     def _forget(self, upload_id: str) -> None:
         with self._database.transaction() as db:
@@ -211,6 +182,50 @@ class Uploads:
         """The row first: bytes without a row are swept, a row without bytes would stay."""
         self._forget(upload_id)
         await self._storage.at_root(lambda root: _unlink(root, upload_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An unfinished upload of anybody."""
+
+    id: str
+    user: str
+    size: int
+
+
+def _admitted(db: Session, user: str, admit: Callable[[Session], None] | None) -> list[_Open]:
+    """Everybody's uploads, when this user may begin one more. Raises OverLimit."""
+    rows = db.execute(select(UploadRow.id, UploadRow.user, UploadRow.size)).all()
+    if sum(row.user == user for row in rows) >= MOST_AT_ONCE:
+        raise OverLimit(f"You have {MOST_AT_ONCE} unfinished uploads; finish or cancel some first.")
+    if admit is not None:
+        admit(db)
+    return [_Open(row.id, row.user, row.size) for row in rows]
+
+
+def _check_free(size: int, free: int) -> None:
+    """Raises StorageFull."""
+    if size > free:
+        raise StorageFull(
+            f"The file has {_mb(size)}, and the folder storage has {_mb(max(free, 0))} left.",
+            field="size",
+        )
+
+
+def _add_row(db: Session, upload: Upload, overwrite: bool) -> None:
+    now = time.time()
+    db.add(
+        UploadRow(
+            id=upload.id,
+            folder_id=upload.folder_id,
+            user=upload.user,
+            path=upload.path,
+            size=upload.size,
+            overwrite=overwrite,
+            started_at=now,
+            changed_at=now,
+        )
+    )
 
 
 def _unknown() -> NotFound:
@@ -239,10 +254,12 @@ def _length(root_fd: int, upload_id: str) -> int | None:
         return None
 
 
-def _missing_bytes(root_fd: int, uploads: list[tuple[str, int]]) -> int:
+def _missing_bytes(root_fd: int, uploads: list[_Open]) -> int:
     """What has been announced and is still to come; nothing of one that is in its place."""
-    here = {upload_id: _length(root_fd, upload_id) for upload_id, _ in uploads}
-    return sum(size - (here[name] or 0) for name, size in uploads if here[name] is not None)
+    here = {upload.id: _length(root_fd, upload.id) for upload in uploads}
+    return sum(
+        upload.size - (here[upload.id] or 0) for upload in uploads if here[upload.id] is not None
+    )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import binascii
 from typing import Any
 
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 from tornado.web import HTTPError, stream_request_body
 
 from hub_ext.db.folder_models import FolderRow
@@ -44,8 +45,20 @@ class UploadApiHandler(ContentApiHandler):
             self.allowed(db, upload.folder_id, Action.WRITE)
         return upload
 
+    def check_quota(self, db: Session, folder_id: str, more: int) -> None:
+        """Whether ``more`` bytes fit. Raises OverLimit, and what ``allowed`` does."""
+        _, folder = self.allowed(db, folder_id, Action.WRITE)
+        room = room_of(db, self.site.policy, folder.kind, folder.owner)
+        check_room(room, more, field="size")
+
     async def finish_upload(self, upload: Upload) -> str:
-        """Put the whole file in its place; it counts before it is measured."""
+        """Put the whole file in its place; it counts before it is measured.
+
+        The quota is looked at again: what was announced counts already, but other things may
+        have come, or the limit may have changed.
+        """
+        with self.site.database.transaction() as db:
+            self.check_quota(db, upload.folder_id, 0)
         path = await self.site.uploads.finish(upload.id, self.caller.name)
         with self.site.database.transaction() as db:
             db.execute(
@@ -73,15 +86,13 @@ class UploadsHandler(UploadApiHandler):
         tus = "Upload-Length" in self.request.headers
         new = read_body(body.NewUpload, _tus_values(self.request.headers) if tus else self.body())
         folder = await self.opened(folder_id, Action.WRITE)
-        with self.site.database.transaction() as db:
-            room = room_of(db, self.site.policy, folder.kind, folder.owner)
-            check_room(room, new.size, field="size")
         upload = await self.site.uploads.create(
             folder_id=folder.id,
             user=self.caller.name,
             path=new.path,
             size=new.size,
             overwrite=new.overwrite,
+            admit=lambda db: self.check_quota(db, folder.id, new.size),
         )
         if upload.size == 0:
             await self.finish_upload(upload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -109,6 +110,37 @@ async def test_a_file_above_the_quota_is_refused_before_it_is_sent(
     assert await lab.status("POST", uploads, second, by="ann") == 422  # the first one counts
     await lab.raw("DELETE", f"uploads/{first.body['id']}", by="ann")
     assert await lab.status("POST", uploads, second, by="ann") == 201
+
+
+async def test_files_announced_together_keep_to_the_quota(lab: FolderLab) -> None:
+    folder = await lab.folder("ann")
+    await lab.rest("PUT", "storage-quotas/user/ann", {"gib": 0.01})
+    answers = await asyncio.gather(
+        *(
+            lab.status(
+                "POST", f"folders/{folder}/uploads", {"path": f"f{n}", "size": 4_000_000}, by="ann"
+            )
+            for n in range(20)
+        )
+    )
+    assert sorted(answers) == [201] * 2 + [422] * 18
+    assert (await room(lab, "ann"))["used_bytes"] == 8_000_000
+
+
+async def test_a_quota_that_shrank_meanwhile_holds_for_the_last_step(
+    lab: FolderLab, site: Site
+) -> None:
+    folder = await lab.folder("ann")
+    begun = await lab.rest("POST", f"folders/{folder}/uploads", {"path": "a", "size": 3}, by="ann")
+    upload = begun.body["id"]
+    await lab.rest("PUT", "storage-quotas/user/ann", {"gib": 0})
+    assert (await lab.append(upload, 0, b"abc", by="ann")).code == 422
+    listed = await lab.rest("GET", f"folders/{folder}/files", by="ann")
+    assert listed.body["entries"] == []
+    await lab.rest("DELETE", "storage-quotas/user/ann")
+    assert await lab.status("POST", f"uploads/{upload}/finish", {}, by="ann") == 200
+    content = await lab.raw("GET", f"folders/{folder}/content?path=a", by="ann")
+    assert content.body == b"abc"
 
 
 async def test_what_is_uploaded_counts_before_it_is_measured(lab: FolderLab, site: Site) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import stat
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
 from hub_ext.db.folder_models import FolderRow, UploadRow
@@ -18,7 +20,7 @@ from hub_ext.folders import uploads as uploads_module
 from hub_ext.folders.leftovers import Leftovers
 from hub_ext.folders.safe_path import BadPath
 from hub_ext.folders.storage import FolderStorage, StorageError, StorageFull
-from hub_ext.folders.uploads import IDLE_S, Upload, Uploads, WrongOffset
+from hub_ext.folders.uploads import IDLE_S, MOST_AT_ONCE, Upload, Uploads, WrongOffset
 from tests.unit.folders.conftest import FOLDER
 
 
@@ -152,13 +154,26 @@ async def test_a_hostile_path_begins_nothing(
 async def test_quota_and_free_space_are_looked_at_first(
     uploads: Uploads, storage: FolderStorage
 ) -> None:
-    with pytest.raises(OverLimit, match=r"has 5.0 MB, and 4.0 MB of the quota are left"):
-        await begin(uploads, size=5_000_000, quota_left=4_000_000)
+    def full(_db: Session) -> None:
+        raise OverLimit("no room")
+
+    with pytest.raises(OverLimit, match="no room"):
+        await begin(uploads, admit=full)
     with pytest.raises(StorageFull, match="the folder storage has"):
         await begin(uploads, size=10**18)
     with pytest.raises(BadValue):
         await begin(uploads, size=-1)
     assert waiting(storage) == []
+
+
+async def test_uploads_that_begin_together_keep_to_the_most_of_a_user(
+    uploads: Uploads, storage: FolderStorage
+) -> None:
+    beginnings = (begin(uploads, f"file{number}") for number in range(MOST_AT_ONCE + 20))
+    outcomes = await asyncio.gather(*beginnings, return_exceptions=True)
+    assert sum(isinstance(outcome, Upload) for outcome in outcomes) == MOST_AT_ONCE
+    assert sum(isinstance(outcome, OverLimit) for outcome in outcomes) == 20
+    assert len(waiting(storage)) == MOST_AT_ONCE
 
 
 async def test_what_others_announced_is_not_free_any_more(
