@@ -50,7 +50,9 @@ def make_image(store: ImageStore, making: Making, progress: Callable[[float], No
         raise SavingFailed(f"the {what} has been removed")
     if interim.layers[: len(parent.layers)] != parent.layers:
         raise SavingFailed("the session's image does not begin with its parent's layers")
-    _fresh(making.directory, needed=interim.size_bytes + _SPARE_BYTES)
+    # the parent's layers go or stay; its own may be there thrice: packed, plain, clean
+    own_bytes = max(0, interim.size_bytes - parent.size_bytes)
+    _fresh(making.directory, needed=interim.size_bytes + 2 * own_bytes + _SPARE_BYTES)
     leave_out = () if store.needs_every_layer() else parent.layers
     chunks = _counted(store.export(making.interim), interim.size_bytes, progress, 0.0, 0.6)
     saved = unpack(chunks, making.directory, leave_out)
@@ -94,6 +96,8 @@ def _clean_top(
     if len(own) != 1 or own[0] is None:
         raise BadArchive("the session's own layer is not in the archive")
     plain = plain_layer(own[0], directory / "plain.tar")
+    if plain != own[0] and own[0] not in saved.layers[: len(parent.layers)]:
+        own[0].unlink()  # the disk need not hold it packed too, unless a parent's is the same
     if _digest(plain) != interim.layers[-1]:
         raise BadArchive("the session's own layer is damaged")
     layer = clean_layer(plain, directory / _LAYER, leaks)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +14,18 @@ from sqlalchemy import select
 from hub_ext.db.image_models import ImageRequestRow, ImageRow
 from hub_ext.db.models import AuditRow, SessionRow
 from hub_ext.images.catalogue import parse_image
+from hub_ext.images.cleaning import CleanLayer, clean_layer
+from hub_ext.images.leaks import Leaks
+from hub_ext.images.making import Making, SavingFailed, make_image
 from hub_ext.images.requests import ImageRequests, NewImageRequest
+from hub_ext.images.saved_config import NewImage
 from hub_ext.images.saving import Saver
 from hub_ext.images.visibility import visible_images
 from hub_ext.nodes import inventory
+from hub_ext.nodes.engine import ImageFacts
 from hub_ext.site import Site
-from tests.service.image_engine import TOKEN, ImageEngine, Killed, files_of
+from tests.service.conftest import IMAGE
+from tests.service.image_engine import TOKEN, ImageEngine, Killed, files_of, tar_of
 from tests.service.project_rows import add_session
 
 FILES = {
@@ -180,6 +189,47 @@ async def test_too_little_disk_is_said_before_anything_is_exported(
     assert row.state == "failed"
     assert "1 MiB are free" in row.reason
     assert "export" not in engine.image_store.calls
+
+
+async def test_the_disk_must_hold_the_sessions_own_layer_three_times(
+    site: Site, engine: ImageEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_mib = 300
+    parent = ImageFacts(engine.parent.id, ("sha256:1",), {}, 1000 * 2**20)
+    interim = ImageFacts("interim", ("sha256:1", "sha256:2"), {}, (1000 + own_mib) * 2**20)
+    found = {parent.image_id: parent, interim.image_id: interim}
+    monkeypatch.setattr(engine.image_store, "image", found.get)
+    usage = type("Usage", (), {"free": (1000 + 2 * own_mib) * 2**20})
+    monkeypatch.setattr("hub_ext.images.making.shutil.disk_usage", lambda path: usage)
+    new = NewImage("lab/course:1", "r1", "course", "1", "", "key", IMAGE.reference)
+    directory = site.data_dir / "saving" / "r1"
+    making = Making(new, interim.image_id, parent.image_id, directory, lambda: None)
+    with pytest.raises(SavingFailed, match=f"up to {1000 + 3 * own_mib + 256} MiB"):
+        make_image(engine.image_store, making, lambda part: None)
+    assert "export" not in engine.image_store.calls
+
+
+async def test_a_packed_layer_is_gone_from_the_disk_once_it_is_unpacked(
+    site: Site, engine: ImageEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = engine.image_store.export
+    at_the_end: set[str] = set()
+
+    def packed(image_id: str) -> Iterator[bytes]:
+        files = files_of(b"".join(export(image_id)))
+        yield tar_of({n: gzip.compress(f) if n.endswith(".tar") else f for n, f in files.items()})
+
+    def clean(plain: Path, target: Path, leaks: Leaks) -> CleanLayer:
+        at_the_end.update(path.name for path in plain.parent.iterdir())
+        return clean_layer(plain, target, leaks)
+
+    monkeypatch.setattr(engine.image_store, "export", packed)
+    monkeypatch.setattr("hub_ext.images.making.clean_layer", clean)
+    row = await approved(site)
+    await saver(site).work()
+    assert request_row(site, row.id).state == "done"
+    # the layer of the parent, packed by the engine, has another digest: it is not left out
+    assert at_the_end == {"part-0", "part-2", "part-3", "plain.tar"}
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
