@@ -145,6 +145,10 @@ def _measure(root_fd: int, task: dict[str, Any]) -> str:
                 usage = measure_tree(folder_fd)
         except FolderMissing:
             continue
+        except OSError as error:
+            # One that cannot be read keeps none of the others from being measured.
+            sys.stderr.write(f"Folder {folder_id} was not measured: {_sentence(error)}\n")
+            continue
         took = time.monotonic() - began
         say({"result": {folder_id: [usage.bytes, usage.files, took]}})
     return ""

@@ -138,7 +138,7 @@ class Measuring:
         ]
 
     def _write(self, results: dict[str, Any], asked: list[str], now: float) -> None:
-        """A folder whose directory is missing keeps what was known, and is asked for later."""
+        """A folder that is missing, or fails, keeps what was known, and is asked for later."""
         with self._database.transaction() as db:
             for row in db.scalars(select(FolderRow).where(FolderRow.id.in_(asked))):
                 row.measured_at = now

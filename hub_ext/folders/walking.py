@@ -86,7 +86,8 @@ def _scan(level: tuple[int, list[str]], seen: set[tuple[int, int]]) -> Iterator[
         for entry in entries:
             try:
                 found = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
+            except (FileNotFoundError, PermissionError):
+                # Gone, or in a directory that its user has closed: chmod 444.
                 continue
             if stat.S_ISDIR(found.st_mode):
                 directories.append(entry.name)

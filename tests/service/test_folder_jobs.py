@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -12,18 +13,23 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hub_ext.db.connection import Database
 from hub_ext.db.folder_models import FolderJobRow, FolderRow, UploadRow
 from hub_ext.errors import Conflict
+from hub_ext.folders import file_worker
 from hub_ext.folders import jobs as jobs_module
-from hub_ext.folders.file_process import WorkFailed
+from hub_ext.folders import measuring as measuring_module
+from hub_ext.folders.file_process import Outcome, WorkFailed
 from hub_ext.folders.jobs import FolderJobs
 from hub_ext.folders.leftovers import Leftovers
 from hub_ext.folders.measuring import Measuring
 from hub_ext.folders.storage import FolderStorage, StorageError
+from hub_ext.folders.storage_root import opened_root
+from hub_ext.folders.walking import Usage, measure_tree
 
 SERVICE = """
 import asyncio, sys
@@ -475,6 +481,41 @@ async def test_folders_are_measured_and_again_only_when_it_is_time(lab: Lab) -> 
     measuring.touch(folder)
     await measuring.measure_due(now + 60)
     assert lab.row(folder).used_files == 4  # type: ignore[union-attr]
+
+
+async def test_a_folder_that_cannot_be_read_keeps_no_other_from_being_measured(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folders = [lab.folder(files=2) for _ in range(3)]
+    broken = folders[1]
+    inode = lab.storage.path(broken).stat().st_ino
+
+    def measure(folder_fd: int) -> Usage:
+        if os.fstat(folder_fd).st_ino == inode:
+            raise OSError(errno.EIO, "Input/output error")
+        return measure_tree(folder_fd)
+
+    async def in_this_process(task: dict[str, Any]) -> Outcome:
+        said: list[dict[str, Any]] = []
+        monkeypatch.setattr(file_worker, "say", said.append)
+        with opened_root(lab.storage.root) as root_fd:
+            file_worker._measure(root_fd, task)
+        results = {key: value for line in said for key, value in line["result"].items()}
+        return Outcome(results=results)
+
+    monkeypatch.setattr(os, "nice", lambda _by: 0)
+    monkeypatch.setattr(file_worker, "_SYS_IOPRIO_SET", {})
+    monkeypatch.setattr(file_worker, "measure_tree", measure)
+    monkeypatch.setattr(measuring_module, "run_file_work", in_this_process)
+    now = time.time()
+    await Measuring(lab.database, lab.storage).measure_due(now)
+    rows = [lab.row(folder) for folder in folders]
+    assert [row and (row.used_files, row.measured_at) for row in rows] == [
+        (2, now),
+        (None, now),
+        (2, now),
+    ]
+    assert f"Folder {broken} was not measured" in capfd.readouterr().err
 
 
 async def test_stopping_the_service_stops_its_jobs_and_forgets_none(lab: Lab) -> None:

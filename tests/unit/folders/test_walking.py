@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,31 @@ def test_what_is_too_deep_is_not_counted_and_stops_nothing(
     fd = opened(tree)
     assert measure_tree(fd).files == 5
     os.close(fd)
+
+
+AS_NOBODY = """
+import os, sys
+from hub_ext.folders.walking import count_tree, measure_tree
+fd = os.open(sys.argv[1], os.O_RDONLY)
+if os.geteuid() == 0:
+    for found, directories, files in os.walk(sys.argv[1]):
+        for name in directories + files:
+            os.chown(name, 65534, 65534, dir_fd=os.open(found, os.O_RDONLY))
+    os.fchown(fd, 65534, 65534)
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+print(measure_tree(fd).files, count_tree(fd))
+"""
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o000])
+def test_what_a_user_has_closed_is_not_counted_and_stops_nothing(tmp_path: Path, mode: int) -> None:
+    tree = tmp_path / "tree"
+    (tree / "closed").mkdir(parents=True)
+    (tree / "closed" / "file").write_text("hidden")
+    (tree / "seen").write_text("seen")
+    (tree / "closed").chmod(mode)
+    said = subprocess.check_output([sys.executable, "-c", AS_NOBODY, tree], text=True)
+    (tree / "closed").chmod(0o755)
+    assert said == "1 (4, 1)\n"
