@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from hub_ext.db.folder_models import FolderJobRow, FolderRow, StorageQuotaRow, UploadRow
 from hub_ext.errors import NotFound, OverLimit
+from hub_ext.folders.access import Action, Right
 from hub_ext.projects import audit
 
 if TYPE_CHECKING:  # the site holds the folders
@@ -87,6 +88,11 @@ def check_room(room: Room, more: int, *, field: str) -> None:
             " longer needed (the trash counts too), or ask your admin for more.",
             field=field,
         )
+
+
+def keeps(right: Right | None) -> bool:
+    """Whether somebody answers for the room that a folder takes: its keepers, and admins."""
+    return right is not None and bool(right.actions & {Action.SHARE, Action.TRANSFER})
 
 
 def set_limit(db: Session, kind: str, owner: str, limit: int | None, *, by: str) -> None:

@@ -22,6 +22,7 @@ from hub_ext.db.folder_models import FolderRow, ShareRow
 from hub_ext.errors import BadValue, Conflict, NotFound, OverLimit
 from hub_ext.folders.access import Mode, Person
 from hub_ext.folders.catalogue import note, one
+from hub_ext.folders.uploads import drop_without_right
 
 MOST_OPEN = 1000
 """Open invitations of one folder."""
@@ -89,6 +90,7 @@ def change_mode(db: Session, share: ShareRow, mode: Mode, *, by: str) -> ShareRo
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise _too_late(share)
+    drop_without_right(db, share.folder_id, share.user)
     if before["mode"] != mode:
         after = {"user": share.user, "mode": mode.value}
         folder = one(db, share.folder_id)
@@ -113,6 +115,8 @@ def step(db: Session, share: ShareRow, to: ShareState, *, by: str) -> ShareRow:
     db.refresh(share)
     if done.rowcount != 1:  # type: ignore[attr-defined]
         raise _too_late(share)
+    if to in {ShareState.LEFT, ShareState.STOPPED}:
+        drop_without_right(db, share.folder_id, share.user)
     note(
         db,
         by,

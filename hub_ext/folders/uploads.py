@@ -16,11 +16,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
-from hub_ext.db.folder_models import UploadRow
+from hub_ext.db.folder_models import FolderRow, ShareRow, UploadRow
+from hub_ext.db.models import MemberRow
 from hub_ext.errors import BadValue, Conflict, NotFound, OverLimit
 from hub_ext.folders.contents import FILE_MODE, give_to_user, place_file
 from hub_ext.folders.safe_path import check_path
@@ -32,6 +33,8 @@ MOST_AT_ONCE = 50
 """Unfinished uploads of one user."""
 PIECE_MOST = 16 * 1024 * 1024
 """Bytes of one piece, so that none holds the storage or the memory for long."""
+RESERVED_MOST = 1024**3
+"""Bytes kept free for what one user has announced, when others begin an upload."""
 IDLE_S = 7 * 86400.0
 """An upload that nothing was added to for so long is forgotten."""
 _KEEP_FREE = 64 * 1024 * 1024
@@ -93,7 +96,7 @@ class Uploads:
             raise BadValue("The size of a file is 0 bytes or more.", field="size")
         with self._database.transaction() as db:
             others = _admitted(db, user, admit)
-        promised = await self._storage.at_root(lambda root: _missing_bytes(root, others))
+        promised = await self._storage.at_root(lambda root: _missing_bytes(root, others, user))
         free = await self._storage.free_bytes() - promised - _KEEP_FREE
         await self._require_place(folder_id, inner, overwrite)
         upload = Upload(uuid.uuid4().hex, folder_id, user, inner, size, 0)
@@ -102,7 +105,7 @@ class Uploads:
             with self._database.transaction() as db:
                 # All is looked at again: others have begun while the storage was asked.
                 begun = set(_admitted(db, user, admit)) - set(others)
-                _check_free(size, free - sum(other.size for other in begun))
+                _check_free(size, free - sum(_kept_for(other, user) for other in begun))
                 _add_row(db, upload, overwrite)
         except BaseException:
             await self._storage.at_root(lambda root: _unlink(root, upload.id))
@@ -148,15 +151,25 @@ class Uploads:
         self._forget(upload_id)
         return row.path
 
+    def into(self, db: Session, folder_id: str) -> list[UploadRow]:
+        """Everybody's unfinished uploads into a folder, the oldest first."""
+        query = select(UploadRow).where(UploadRow.folder_id == folder_id)
+        return list(db.scalars(query.order_by(UploadRow.started_at, UploadRow.id)))
+
+    async def cancel(self, upload_id: str) -> None:
+        """Forget anybody's and its bytes, for those who keep the folder."""
+        await self._discard(upload_id)
+
     async def abort(self, upload_id: str, user: str) -> None:
         """Forget it and its bytes. Raises NotFound."""
         self._row(upload_id, user)
         await self._discard(upload_id)
 
     async def expire(self, now: float) -> None:
-        """Forget what nothing was added to for a week."""
+        """Forget what nothing was added to for a week, or whose user may not write any more."""
         with self._database.transaction() as db:
             idle = list(db.scalars(select(UploadRow.id).where(UploadRow.changed_at < now - IDLE_S)))
+            idle.extend(db.scalars(select(UploadRow.id).where(_without_right())))
         for upload_id in idle:
             await self._discard(upload_id)
 
@@ -184,6 +197,37 @@ class Uploads:
         await self._storage.at_root(lambda root: _unlink(root, upload_id))
 
 
+def drop_without_right(db: Session, folder_id: str, user: str) -> None:
+    """Forget a user's uploads into a folder that he may not write to any more.
+
+    Their bytes are swept, as those of any upload without a row.
+    """
+    theirs = (UploadRow.folder_id == folder_id) & (UploadRow.user == user)
+    db.flush()
+    doomed = list(db.scalars(select(UploadRow.id).where(theirs, _without_right())))
+    db.execute(delete(UploadRow).where(UploadRow.id.in_(doomed)))
+
+
+def _without_right() -> ColumnElement[bool]:
+    """Uploads of those who no longer write there, as far as the rows alone tell.
+
+    Who comes into a project by a group of the hub is not in them: into folders of projects
+    only uploads of those are meant whose invitation has ended or became read-only.
+    """
+    theirs = (ShareRow.folder_id == UploadRow.folder_id) & (ShareRow.user == UploadRow.user)
+    writing = (ShareRow.state == "accepted") & ShareRow.mode.in_(("rw", "rwd"))
+    teaches = (MemberRow.user == UploadRow.user) & (MemberRow.role == "instructor")
+    foreign = (FolderRow.kind == "user") & (FolderRow.owner != UploadRow.user)
+    was_invited = (
+        (FolderRow.kind == "project")
+        & func.coalesce(FolderRow.members_mode, "").not_in(("rw", "rwd"))
+        & exists().where(theirs, ShareRow.state != "pending")
+        & ~exists().where(teaches, MemberRow.project == FolderRow.owner)
+    )
+    there = FolderRow.id == UploadRow.folder_id
+    return ~exists().where(theirs, writing) & exists().where(there, foreign | was_invited)
+
+
 @dataclass(frozen=True, slots=True)
 class _Open:
     """An unfinished upload of anybody."""
@@ -201,6 +245,11 @@ def _admitted(db: Session, user: str, admit: Callable[[Session], None] | None) -
     if admit is not None:
         admit(db)
     return [_Open(row.id, row.user, row.size) for row in rows]
+
+
+def _kept_for(upload: _Open, user: str) -> int:
+    """Bytes that one new upload takes from what ``user`` finds free."""
+    return upload.size if upload.user == user else min(upload.size, RESERVED_MOST)
 
 
 def _check_free(size: int, free: int) -> None:
@@ -254,12 +303,19 @@ def _length(root_fd: int, upload_id: str) -> int | None:
         return None
 
 
-def _missing_bytes(root_fd: int, uploads: list[_Open]) -> int:
-    """What has been announced and is still to come; nothing of one that is in its place."""
-    here = {upload.id: _length(root_fd, upload.id) for upload in uploads}
-    return sum(
-        upload.size - (here[upload.id] or 0) for upload in uploads if here[upload.id] is not None
-    )
+def _missing_bytes(root_fd: int, uploads: list[_Open], user: str) -> int:
+    """Bytes to keep free for what has been announced and is still to come.
+
+    Of others at most RESERVED_MOST each, so that nobody takes the storage by announcing;
+    nothing for one that is in its place.
+    """
+    missing: dict[str, int] = {}
+    for upload in uploads:
+        here = _length(root_fd, upload.id)
+        if here is not None:
+            missing[upload.user] = missing.get(upload.user, 0) + upload.size - here
+    own = missing.pop(user, 0)
+    return own + sum(min(size, RESERVED_MOST) for size in missing.values())
 
 
 @contextmanager

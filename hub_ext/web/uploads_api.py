@@ -15,11 +15,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 from tornado.web import HTTPError, stream_request_body
 
-from hub_ext.db.folder_models import FolderRow
+from hub_ext.db.folder_models import FolderRow, UploadRow
 from hub_ext.errors import BadValue
 from hub_ext.folders import body
 from hub_ext.folders.access import Action
-from hub_ext.folders.quota import check_room, room_of
+from hub_ext.folders.quota import check_room, keeps, room_of
 from hub_ext.folders.uploads import Upload, WrongOffset
 from hub_ext.projects.body import read_body
 from hub_ext.web.files_api import ContentApiHandler
@@ -80,6 +80,28 @@ class UploadsHandler(UploadApiHandler):
         self.set_header("Tus-Max-Size", str(body.LARGEST_FILE))
         self.set_status(204)
         await self.finish()
+
+    def get(self, folder_id: str) -> None:
+        """Unfinished ones into the folder: everybody's for those who keep it, else one's own."""
+        with self.site.database.transaction() as db:
+            access, folder = self.allowed(db, folder_id, Action.SEE)
+            everybody = keeps(access.right(folder))
+            rows = self.site.uploads.into(db, folder.id)
+        self.reply(
+            {
+                "uploads": [
+                    {
+                        "id": row.id,
+                        "user": row.user,
+                        "path": row.path,
+                        "size": row.size,
+                        "started_at": row.started_at,
+                    }
+                    for row in rows
+                    if everybody or row.user == self.caller.name
+                ]
+            }
+        )
 
     async def post(self, folder_id: str) -> None:
         """Begin; 201 with its Location. It counts against the quota from now on."""
@@ -162,10 +184,19 @@ class UploadHandler(UploadApiHandler):
         await self.finish()
 
     async def delete(self, upload_id: str) -> None:
-        """Forget it and its bytes."""
-        await self.site.uploads.abort(upload_id, self.caller.name)
+        """Forget it and its bytes; those who keep the folder cancel uploads of others too."""
+        if self._keeps_folder_of(upload_id):
+            await self.site.uploads.cancel(upload_id)
+        else:
+            await self.site.uploads.abort(upload_id, self.caller.name)
         self.set_status(204)
         await self.finish()
+
+    def _keeps_folder_of(self, upload_id: str) -> bool:
+        with self.site.database.transaction() as db:
+            row = db.get(UploadRow, upload_id)
+            folder = None if row is None else db.get(FolderRow, row.folder_id)
+            return folder is not None and keeps(self.access(db).right(folder))
 
     async def _write_pieces(self) -> None:
         """What has come so far, in one piece."""

@@ -172,6 +172,45 @@ async def test_a_guest_fills_the_owners_quota_not_his_own(lab: FolderLab, site: 
     await lab.upload(own, "a", b"x", by="bob")
 
 
+async def test_the_owner_sees_and_cancels_what_a_guest_announced(lab: FolderLab) -> None:
+    folder = await lab.folder("ann")
+    await lab.share(folder, "bob", "rw", by="ann")
+    await lab.share(folder, "ivy", "rw", by="ann")
+    await lab.rest("PUT", "storage-quotas/user/ann", {"gib": 1})
+    path = f"folders/{folder}/uploads"
+    begun = await lab.rest("POST", path, {"path": "big", "size": GIB}, by="bob")
+    assert begun.status == 201
+    (seen,) = (await lab.rest("GET", path, by="ann")).body["uploads"]
+    assert (seen["id"], seen["user"], seen["size"]) == (begun.body["id"], "bob", GIB)
+    assert (await lab.rest("GET", path, by="ivy")).body["uploads"] == []
+    assert await lab.status("GET", path, by="zoe") == 404
+    for stranger in ("ivy", "zoe"):
+        assert (await lab.raw("DELETE", f"uploads/{seen['id']}", by=stranger)).code == 404
+    assert (await lab.raw("DELETE", f"uploads/{seen['id']}", by="ann")).code == 204
+    assert (await room(lab, "ann"))["used_bytes"] == 0
+
+
+@pytest.mark.parametrize("end", ["stop", "leave", "read only"])
+async def test_what_a_guest_announced_goes_with_his_right_to_write(
+    lab: FolderLab, end: str
+) -> None:
+    folder = await lab.folder("ann")
+    share = await lab.share(folder, "bob", "rw", by="ann")
+    await lab.rest("PUT", "storage-quotas/user/ann", {"gib": 1})
+    begun = await lab.rest(
+        "POST", f"folders/{folder}/uploads", {"path": "big", "size": GIB}, by="bob"
+    )
+    path = f"folders/{folder}/shares/{share}"
+    done = {
+        "stop": lambda: lab.status("DELETE", path, by="ann"),
+        "leave": lambda: lab.status("POST", f"invitations/{share}/leave", {}, by="bob"),
+        "read only": lambda: lab.status("PATCH", path, {"mode": "ro"}, by="ann"),
+    }[end]
+    assert await done() == 200
+    assert (await room(lab, "ann"))["used_bytes"] == 0
+    assert (await lab.append(begun.body["id"], 0, b"x", by="bob")).code == 404
+
+
 async def test_a_clone_is_a_folder_of_its_own_when_it_is_whole(lab: FolderLab, site: Site) -> None:
     source = await lab.folder("ann", usage="data")
     await lab.upload(source, "sub/a", b"cloned", by="ann")

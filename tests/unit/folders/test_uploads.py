@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
-from hub_ext.db.folder_models import FolderRow, UploadRow
+from hub_ext.db.folder_models import FolderRow, ShareRow, UploadRow
 from hub_ext.errors import BadValue, Conflict, NotFound, OverLimit
 from hub_ext.folders import uploads as uploads_module
 from hub_ext.folders.leftovers import Leftovers
@@ -190,6 +190,19 @@ async def test_what_others_announced_is_not_free_any_more(
     await begin(uploads, "two", size=3 * 10**8)
 
 
+async def test_what_one_user_announced_leaves_room_for_others(
+    uploads: Uploads, storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def free_bytes() -> int:
+        return 4 * 2**30
+
+    monkeypatch.setattr(storage, "free_bytes", free_bytes)
+    await begin(uploads, "one", size=3 * 2**30)
+    await uploads.create(folder_id=FOLDER, user="bob", path="two", size=2 * 2**30)
+    with pytest.raises(StorageFull):
+        await begin(uploads, "three", size=2**30)
+
+
 async def test_a_user_has_only_so_many_at_once(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +320,22 @@ async def test_an_upload_idle_for_a_week_is_forgotten(
     assert waiting(storage) == []
     with pytest.raises(NotFound):
         await uploads.get(upload.id, "alice")
+
+
+async def test_uploads_of_those_who_may_write_no_more_are_forgotten(
+    uploads: Uploads, storage: FolderStorage, database: Database
+) -> None:
+    kept = await begin(uploads, "kept")
+    for user, mode in (("bob", "rw"), ("eve", "ro")):
+        invitation = {"mode": mode, "state": "accepted", "invited_by": "alice", "invited_at": 0.0}
+        with database.transaction() as db:
+            db.add(ShareRow(id=user, folder_id=FOLDER, user=user, **invitation))
+    guests = await uploads.create(folder_id=FOLDER, user="bob", path="guests", size=1)
+    lost = await uploads.create(folder_id=FOLDER, user="eve", path="lost", size=1)
+    await uploads.expire(time.time())
+    assert sorted(waiting(storage)) == sorted([f".upload-{kept.id}", f".upload-{guests.id}"])
+    with pytest.raises(NotFound):
+        await uploads.get(lost.id, "eve")
 
 
 async def test_a_storage_that_is_away_loses_no_upload(
