@@ -3,7 +3,7 @@
 One process at a time, at the lowest priority. A folder is measured again the sooner the more
 likely it has changed: soon after a session that could write to it has ended, otherwise at
 intervals that grow while nothing changes, and never so that measuring takes more than a
-sixtieth of the time.
+sixtieth of the time. In the trash it rests, unless a session still has it open.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hub_ext.db.connection import Database
 from hub_ext.db.folder_models import FolderRow
 from hub_ext.db.models import SessionRow
 from hub_ext.folders.file_process import WorkFailed, run_file_work
+from hub_ext.folders.holders import holders
 from hub_ext.folders.storage import FolderStorage, StorageError
 
 log = logging.getLogger(__name__)
@@ -106,9 +107,11 @@ class Measuring:
                     FolderRow.state == "ready"
                 )
             ).all()
+            held = holders(db, [row.id for row in rows if row.trashed_at is not None])
         due: list[tuple[float, str]] = []
         for row in rows:
-            at = self._due_at(row.id, row.measured_at, row.trashed_at)
+            in_use = any(holder.holds for holder in held.get(row.id, []))
+            at = self._due_at(row.id, row.measured_at, None if in_use else row.trashed_at)
             if at <= now:
                 due.append((at, row.id))
         self._paces = {row.id: self._paces[row.id] for row in rows if row.id in self._paces}
@@ -116,12 +119,14 @@ class Measuring:
         return [folder_id for _, folder_id in sorted(due)[:_BATCH]]
 
     def _due_at(self, folder_id: str, measured_at: float | None, trashed_at: float | None) -> float:
+        """``trashed_at``: since when nobody uses it, but for what had begun before."""
         if measured_at is None:
             return 0.0
-        if trashed_at is not None and measured_at > trashed_at:
+        touched = folder_id in self._touched
+        if trashed_at is not None and measured_at > trashed_at and not touched:
             return float("inf")
         pace = self._paces.get(folder_id, Pace())
-        return pace.due_at(measured_at, touched=folder_id in self._touched)
+        return pace.due_at(measured_at, touched=touched)
 
     def _written_by_ended_sessions(self, now: float) -> Iterable[str]:
         """Folders that sessions mounted to write, which ended since we last looked."""

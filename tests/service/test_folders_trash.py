@@ -12,6 +12,7 @@ import pytest
 from hub_ext.db.folder_models import FolderJobRow, FolderRow
 from hub_ext.errors import Conflict
 from hub_ext.folders import trash
+from hub_ext.folders.measuring import LONGEST_S, Measuring
 from hub_ext.folders.trash_collector import TrashCollector
 from hub_ext.site import Site
 
@@ -29,6 +30,11 @@ async def lab(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fold
 def row(site: Site, folder: str) -> FolderRow | None:
     with site.database.transaction() as db:
         return site.folders.get(db, folder)
+
+
+def files_of(site: Site, folder: str) -> int | None:
+    found = row(site, folder)
+    return found.used_files if found is not None else None
 
 
 async def never_ends(_job: FolderJobRow) -> str:
@@ -103,6 +109,35 @@ async def test_running_sessions_keep_what_is_trashed_and_hold_up_its_end(
     ended = {"outcome": "TERMINATED", "server_gone": True}
     await lab.rest("POST", f"spawner/sessions/{session}/ended", ended, by="spawner-token")
     assert await lab.status("DELETE", f"folders/{folder}", {"name": "data"}, by="tess") == 202
+
+
+async def test_what_a_session_still_writes_to_in_the_trash_is_measured_to_its_end(
+    lab: FolderLab, site: Site
+) -> None:
+    folder = await lab.folder("ann")
+    await lab.upload(folder, "a", b"x", by="ann")
+    session = await lab.submit("ann", {"name": "data"}, name="lab")
+    await lab.run(session)
+    await lab.rest("POST", f"folders/{folder}/trash", by="ann")
+    measuring = Measuring(site.database, site.folders.storage)
+    now = time.time() + 1
+    await measuring.measure_due(now)
+    assert files_of(site, folder) == 1
+
+    (site.folders.storage.path(folder) / "b").touch()
+    await measuring.measure_due(now + LONGEST_S)
+    assert files_of(site, folder) == 2
+
+    (site.folders.storage.path(folder) / "c").touch()
+    ended = {"outcome": "TERMINATED", "server_gone": True}
+    await lab.rest("POST", f"spawner/sessions/{session}/ended", ended, by="spawner-token")
+    measuring.touch(folder)
+    await measuring.measure_due(now + 2 * LONGEST_S)
+    assert files_of(site, folder) == 3
+
+    (site.folders.storage.path(folder) / "d").touch()
+    await measuring.measure_due(now + 9 * LONGEST_S)
+    assert files_of(site, folder) == 3
 
 
 async def test_a_clone_that_reads_a_folder_holds_up_its_end(
