@@ -70,12 +70,14 @@ class ImageRequests:
         """
         name = check_name(new.name)
         _check_runs(session)
+        with self._site.database.transaction() as db:
+            self._check_room(db, session.id, by)
+        # the engine walks through every file: only for what may become a request
         parent_id, size, diff = await self._look(session.container_id or "")
         with self._site.database.transaction() as db:
             session = db.get_one(SessionRow, session.id)
             _check_runs(session)
-            self._check_none_waits(db, session.id)
-            self._check_limit(db, by)
+            self._check_room(db, session.id, by)
             row = ImageRequestRow(
                 id=uuid.uuid4().hex,
                 session_id=session.id,
@@ -204,6 +206,11 @@ class ImageRequests:
             _decide(db, row, to, by, reason)
             row.ended_at = time.time()
         return row
+
+    def _check_room(self, db: Session, session_id: str, user: str) -> None:
+        """Raises Conflict, OverLimit."""
+        self._check_none_waits(db, session_id)
+        self._check_limit(db, user)
 
     def _check_none_waits(self, db: Session, session_id: str) -> None:
         query = select(ImageRequestRow).where(

@@ -9,14 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
-from hub_ext.db.image_models import ImageRow
+from hub_ext.db.image_models import ImageRequestRow, ImageRow
 from hub_ext.db.models import SessionRow
 from hub_ext.images.saving import Saver
 from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import EngineUnavailable
 from hub_ext.sessions.queue import Queue
-from hub_ext.sessions.status import Status
-from hub_ext.sessions.store import Why
 from hub_ext.site import Site
 from hub_ext.web.launch_form import render_launch_form
 from tests.service.conftest import IMAGE
@@ -139,6 +137,21 @@ async def test_the_limit_counts_images_and_requests(shop: Shop) -> None:
     answer = await shop.ask("second")
     assert answer.status == 422
     assert "1 saved images and 0 requests; the limit is 1" in answer.body["error"]["message"]
+
+
+async def test_a_request_that_is_refused_asks_the_engine_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked(container_id: str) -> None:
+        raise AssertionError("The engine was asked.")
+
+    request = (await shop.ask()).body["id"]
+    monkeypatch.setattr(shop.engine.image_store, "container", looked)
+    assert (await shop.ask("again")).status == 409
+    with shop.site.database.transaction() as db:
+        db.get_one(ImageRequestRow, request).session_id = "b" * 32  # another one's
+    shop.set_policy(max_saved_images=1)
+    assert (await shop.ask("again")).status == 422
 
 
 async def test_an_engine_that_is_away_is_said(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,28 +302,20 @@ async def test_an_instructor_gives_his_image_to_his_project_and_takes_it_back(sh
     assert reference not in await shop.references("bob")
 
 
-async def test_an_image_taken_back_starts_in_no_session_that_waits(shop: Shop) -> None:
+async def test_an_image_taken_back_starts_in_no_session_that_waits_or_begins_again(
+    shop: Shop,
+) -> None:
     reference = await shop.saved()
     await shop.give(reference, "root", visibility="project", projects=["ml101"])
-    session = await shop.waiting(reference, "bob")
+    again = await shop.waiting(reference, "bob")
+    assert (await shop.take_over(again))["grant"]["image"] == reference
+    waiting = await shop.waiting(reference, "bob")
     assert (await shop.give(reference, "ann", visibility="user")).status == 200
-    taken = await shop.take_over(session)
-    assert (taken["status"], taken["grant"]) == ("ERROR", None)
-    assert taken["reason"]["code"] == "image"
-    assert f"can no longer use the image {reference}" in taken["reason"]["message"]
-
-
-async def test_an_image_taken_back_starts_in_no_session_again(shop: Shop) -> None:
-    reference = await shop.saved()
-    await shop.give(reference, "root", visibility="project", projects=["ml101"])
-    session = await shop.waiting(reference, "bob")
-    assert (await shop.take_over(session))["grant"]["image"] == reference
-    path = f"spawner/sessions/{session}/status"
-    await shop.api("POST", path, {"to": "RUNNING"}, by="spawner-token")
-    await shop.give(reference, "ann", visibility="user")
-    assert shop.site.store.get(session).status == "RUNNING"
-    shop.site.store.transition(session, Status.SCHEDULED, Why("again"), by="service")
-    assert (await shop.take_over(session))["status"] == "ERROR"
+    for session in (waiting, again):
+        taken = await shop.take_over(session)
+        assert (taken["status"], taken["grant"]) == ("ERROR", None)
+        assert taken["reason"]["code"] == "image"
+        assert f"can no longer use the image {reference}" in taken["reason"]["message"]
 
 
 async def test_an_image_still_given_to_a_hub_group_starts_after_the_wait(shop: Shop) -> None:
