@@ -11,12 +11,14 @@ SHORTEST = 8
 _NAMES = {
     "APPORTION_PUBLIC_URL",
     "APPORTION_SESSION_NAME",
+    "HOME",
     "JUPYTERHUB_SERVER_NAME",
     "JUPYTERHUB_USER",
     "JUPYTER_IMAGE_SPEC",
+    "USER",
 }
-"""Names that people chose, and the site's public address. A session called "tensorflow" would
-be found in the package of that name."""
+"""Names that people chose, the site's public address, and what every session is told. A
+session called "tensorflow" would be found in the package of that name."""
 
 
 class LeakFound(Exception):

@@ -204,6 +204,11 @@ def test_what_the_parent_says_and_what_people_named_is_no_secret() -> None:
     }
 
 
+def test_the_home_and_the_user_that_every_session_has_are_no_secrets() -> None:
+    told = ["HOME=/home/work", "USER=somebody", "TOKEN=0123456789abcdef"]
+    assert secret_values(told, ["PATH=/bin"]) == {b"0123456789abcdef": "TOKEN"}
+
+
 @pytest.mark.parametrize(
     ("path", "kept"),
     [
