@@ -34,7 +34,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
-from hub_ext.db.folder_models import FolderJobRow, FolderRow
+from hub_ext.db.folder_models import FolderJobRow, FolderRow, ShareRow
 from hub_ext.errors import Conflict
 from hub_ext.folders.file_process import Progress, WorkFailed, run_file_work
 from hub_ext.folders.leftovers import Leftovers
@@ -192,6 +192,7 @@ class FolderJobs:
         target = CLONE + job.folder_id
         if await self._storage.at_root(lambda root: _begin_clone(root, job.folder_id)):
             return ""
+        self._check_share(job)
         outcome = await run_file_work(
             {
                 "task": "clone",
@@ -205,6 +206,24 @@ class FolderJobs:
         await self._storage.at_root(lambda root: _put_in_place(root, target, job.folder_id))
         self._note_progress(job.id, outcome.progress)
         return outcome.note
+
+    def _check_share(self, job: FolderJobRow) -> None:
+        """A clone may begin long after it was asked for. Raises WorkFailed.
+
+        Of a folder of a user, whose readers are its owner and those invited; who reads that
+        of a project depends on groups, which only the hub knows, at the request.
+        """
+        with self._database.transaction() as db:
+            source = db.get(FolderRow, job.source_id)
+            if source is None or source.kind != "user" or source.owner == job.user:
+                return
+            share = select(ShareRow.id).where(
+                ShareRow.folder_id == source.id,
+                ShareRow.user == job.user,
+                ShareRow.state == "accepted",
+            )
+            if db.scalar(share) is None:
+                raise WorkFailed("The folder is not shared with you any more.")
 
     async def _purge(self, job: FolderJobRow) -> str:
         name = PURGE + job.folder_id

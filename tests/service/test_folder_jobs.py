@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from hub_ext.db.connection import Database
-from hub_ext.db.folder_models import FolderJobRow, FolderRow, UploadRow
+from hub_ext.db.folder_models import FolderJobRow, FolderRow, ShareRow, UploadRow
 from hub_ext.errors import Conflict
 from hub_ext.folders import file_worker
 from hub_ext.folders import jobs as jobs_module
@@ -213,6 +213,33 @@ async def test_a_clone_of_a_folder_without_directory_fails_and_makes_no_empty_on
         await lab.until(lambda: lab.names() == set())
     assert job.state == "failed"
     assert "missing from the storage" in job.error
+
+
+@pytest.mark.parametrize(("share", "state"), [("accepted", "done"), ("stopped", "failed")])
+async def test_a_clone_that_waited_begins_only_if_the_folder_is_still_shared(
+    lab: Lab, share: str, state: str
+) -> None:
+    source, target = lab.folder(files=1), lab.folder(state="cloning")
+    with lab.database.transaction() as db:
+        db.add(
+            ShareRow(
+                id=uuid.uuid4().hex,
+                folder_id=source,
+                user="bob",
+                mode="ro",
+                state=share,
+                invited_by="alice",
+                invited_at=time.time(),
+                ended_at=time.time() if share == "stopped" else None,
+            )
+        )
+        job = lab.jobs.add_clone(db, folder_id=target, source_id=source, user="bob")
+    async with lab.running():
+        ended = await lab.until_ended(job.id)
+        kept = {source, target} if state == "done" else {source}
+        await lab.until(lambda: lab.names() == kept)
+    assert ended.state == state
+    assert ended.error == ("" if state == "done" else "The folder is not shared with you any more.")
 
 
 async def test_a_cancelled_clone_is_gone_at_once_and_its_files_soon(lab: Lab) -> None:
