@@ -103,13 +103,13 @@ class _Writer:
         self._size = 0
 
     def copy(self, source: BinaryIO, offset: int, length: int, name: str) -> None:
-        """``length`` bytes from ``offset``."""
+        """``length`` bytes from ``offset``. Raises BadArchive, LeakFound."""
         source.seek(offset)
         self._leaks.begin(name)
         while length:
             chunk = source.read(min(length, _CHUNK))
             if not chunk:
-                raise EOFError("The layer ends in the middle of a file.")
+                raise BadArchive("its layer ends in the middle of a file")
             self._write(chunk)
             length -= len(chunk)
         self._entries += 1

@@ -109,7 +109,10 @@ class Saver:
             return db.scalar(query) is not None
 
     async def _advance(self, row: ImageRequestRow) -> None:
-        """One step. A refusal ends the request; an engine that is away only delays it."""
+        """One step. Whatever goes wrong ends the request, so that it holds up no other.
+
+        An engine that is away only delays it.
+        """
         steps: dict[str, _Step] = {
             State.APPROVED: self._begin,
             State.COMMITTING: self._commit,
@@ -126,6 +129,9 @@ class Saver:
         except EngineUnavailable as error:
             self._amend(row, reason=f"Waits: {error}")
             raise
+        except Exception:
+            log.exception("Image request %s failed in state %s.", row.id, row.state)
+            self._fail(row, "Not saved: something unexpected went wrong; the site's log has it.")
 
     async def _begin(self, row: ImageRequestRow) -> None:
         """Its name is fixed; nothing has been done yet."""

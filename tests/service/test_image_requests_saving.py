@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from hub_ext.db.connection import Database
 from hub_ext.db.image_models import ImageRequestRow, ImageRow
 from hub_ext.db.models import AuditRow, SessionRow
 from hub_ext.images.catalogue import parse_image
@@ -25,7 +28,14 @@ from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import ImageFacts
 from hub_ext.site import Site
 from tests.service.conftest import IMAGE
-from tests.service.image_engine import TOKEN, ImageEngine, Killed, files_of, tar_of
+from tests.service.image_engine import (
+    TOKEN,
+    ImageEngine,
+    Killed,
+    MemoryImages,
+    files_of,
+    tar_of,
+)
 from tests.service.project_rows import add_session
 
 FILES = {
@@ -245,7 +255,7 @@ async def test_killed_at_any_call_of_the_engine_the_next_start_finishes(
         number += 1
         row = await approved(site)
         store.calls, store.dies_at, store.after = [], number, after
-        died = await dies(site)
+        died = await dies(site, store)
         assert not store.containers["c1"].paused
         secretive = [i for i in store.images if TOKEN in json.dumps(i.config)]
         assert all("org.apportion.hidden" in i.config["config"]["Labels"] for i in secretive)
@@ -264,12 +274,53 @@ async def test_killed_at_any_call_of_the_engine_the_next_start_finishes(
     assert bool(store.pushed) == bool(registry)
 
 
-async def dies(site: Site) -> bool:
-    try:
-        await saver(site).work()
-    except Killed:
-        return True
+async def dies(site: Site, store: MemoryImages) -> bool:
+    """Whether the service dies while it works; the dead write nothing down."""
+    transaction = Database.transaction
+
+    def of_the_living(database: Database) -> AbstractContextManager[Session]:
+        if len(store.calls) >= store.dies_at:
+            raise Killed
+        return transaction(database)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "transaction", of_the_living)
+        try:
+            await saver(site).work()
+        except Killed:
+            return True
     return False
+
+
+async def test_an_unexpected_error_fails_its_request_alone_and_is_logged(
+    site: Site,
+    engine: ImageEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_args: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    row = await approved(site)
+    engine.start("c2", FILES)
+    with site.database.transaction() as db:
+        other = add_session(db, "default", id="s2", status="RUNNING", container_id="c2").id
+        session = db.get_one(SessionRow, other)
+    requests = ImageRequests(site)
+    behind = await requests.ask(session, "ann", NewImageRequest(name="other"))
+    await requests.approve(behind.id, "root")
+    monkeypatch.setattr("hub_ext.images.saving.make_image", in_turn([broken, make_image]))
+    await saver(site).work()
+    failed = request_row(site, row.id)
+    assert (failed.state, "something unexpected" in failed.reason) == ("failed", True)
+    assert "a fault of ours" not in failed.reason
+    assert "a fault of ours" in caplog.text
+    assert request_row(site, behind.id).state == "done"
+
+
+def in_turn(works: list[Callable[..., None]]) -> Callable[..., None]:
+    """The first at the first call, and so on."""
+    return lambda *arguments: works.pop(0)(*arguments)
 
 
 async def test_nobody_else_sees_the_image_from_the_moment_it_is_loaded(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -42,8 +43,11 @@ class Layer:
         entry.type, entry.linkname = kind, target
         self._archive.addfile(entry)
 
-    def clean(self, *, secrets: dict[bytes, str] | None = None) -> tuple[CleanLayer, Path]:
+    def close(self) -> None:
         self._archive.close()
+
+    def clean(self, *, secrets: dict[bytes, str] | None = None) -> tuple[CleanLayer, Path]:
+        self.close()
         target = self.path.with_suffix(".clean")
         return clean_layer(self.path, target, Leaks(secrets or {SECRET: "TOKEN"})), target
 
@@ -202,6 +206,19 @@ def test_what_the_parent_says_and_what_people_named_is_no_secret() -> None:
         b"0123456789abcdef": "JUPYTERHUB_API_TOKEN",
         b"password=long": "WITH_EQUALS",
     }
+
+
+def test_a_layer_that_gets_shorter_while_it_is_read_is_refused(
+    layer: Layer, tmp_path: Path
+) -> None:
+    class Shortening(Leaks):
+        def begin(self, path: str) -> None:
+            os.truncate(layer.path, 100)
+
+    layer.file("usr/thing", b"x" * 5000)
+    layer.close()
+    with pytest.raises(BadArchive, match="ends in the middle of a file"):
+        clean_layer(layer.path, tmp_path / "clean", Shortening({SECRET: "TOKEN"}))
 
 
 def test_the_home_and_the_user_that_every_session_has_are_no_secrets() -> None:
