@@ -21,6 +21,8 @@ from hub_ext.projects import audit
 if TYPE_CHECKING:  # the site holds the folders
     from hub_ext.site import Policy
 
+NO_ROOM = "The storage quota of the folder's owner leaves no room for this."
+"""All that those are told who only use a folder."""
 Owner = tuple[str, str]
 """Kind (user or project) and name."""
 
@@ -80,9 +82,14 @@ def rooms(db: Session, policy: Policy, owners: Collection[Owner]) -> dict[Owner,
     }
 
 
-def check_room(room: Room, more: int, *, field: str) -> None:
-    """Raises OverLimit when ``more`` bytes are too many."""
+def check_room(room: Room, more: int, *, field: str, numbers: bool = True) -> None:
+    """Raises OverLimit when ``more`` bytes are too many.
+
+    ``numbers`` False: to somebody whom it does not concern how much the owner has and may have.
+    """
     if room.limit is not None and room.used + more > room.limit:
+        if not numbers:
+            raise OverLimit(f"{NO_ROOM} Ask its owner to make room.", field=field)
         raise OverLimit(
             f"{room.sentence()} {size_text(more)} more are above that limit: delete what is no"
             " longer needed (the trash counts too), or ask your admin for more.",

@@ -19,7 +19,7 @@ from hub_ext.errors import BadValue, OverLimit
 from hub_ext.folders.access import Access, Mode, Person
 from hub_ext.folders.catalogue import HOME_FOLDER, find, label, new_folder
 from hub_ext.folders.names import HOME, check_folder_name, check_target, is_dot_folder
-from hub_ext.folders.quota import room_of
+from hub_ext.folders.quota import NO_ROOM, keeps, room_of
 from hub_ext.folders.safe_path import check_path
 from hub_ext.sessions.launch import FolderMount
 
@@ -163,9 +163,10 @@ class MountPlan:
         if mode == "rw":
             room = room_of(self._db, self._site.policy, folder.kind, folder.owner)
             if room.full:
+                kept = keeps(self._access.right(folder))
+                why = f"{room.sentence()} Free some space" if kept else f"{NO_ROOM} Ask its owner"
                 raise OverLimit(
-                    f"{room.sentence()} Free some space, or mount '{folder.name}' read-only"
-                    " (mode ro).",
+                    f"{why}, or mount '{folder.name}' read-only (mode ro).",
                     field="folders",
                 )
         return mode

@@ -47,15 +47,16 @@ class UploadApiHandler(ContentApiHandler):
 
     def check_quota(self, db: Session, folder_id: str, more: int) -> None:
         """Whether ``more`` bytes fit. Raises OverLimit, and what ``allowed`` does."""
-        _, folder = self.allowed(db, folder_id, Action.WRITE)
+        access, folder = self.allowed(db, folder_id, Action.WRITE)
         room = room_of(db, self.site.policy, folder.kind, folder.owner)
-        check_room(room, more, field="size")
+        check_room(room, more, field="size", numbers=keeps(access.right(folder)))
 
     async def finish_upload(self, upload: Upload) -> str:
         """Put the whole file in its place; it counts before it is measured.
 
-        The quota is looked at again: what was announced counts already, but other things may
-        have come, or the limit may have changed.
+        The right to write may have ended while the bytes came. The quota is looked at again:
+        what was announced counts already, but other things may have come, or the limit may
+        have changed.
         """
         with self.site.database.transaction() as db:
             self.check_quota(db, upload.folder_id, 0)

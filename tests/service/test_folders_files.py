@@ -361,3 +361,23 @@ async def test_json_bodies_keep_their_limit(lab: FolderLab) -> None:
     folder = await lab.folder("ann")
     answer = await lab.rest("POST", f"folders/{folder}/files", {"path": "x" * (1 << 20)}, by="ann")
     assert (answer.status, answer.field) == (400, "body")
+
+
+async def test_whose_right_ends_while_he_sends_puts_nothing_in_its_place(
+    lab: FolderLab, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = await lab.folder("tess", project="ml101", members_mode="rw")
+    new = {"path": "late", "size": 5}
+    begun = await lab.rest("POST", f"folders/{folder}/uploads", new, by="bob")
+    really = site.uploads.append
+
+    async def append_and_lose(upload_id: str, user: str, offset: int, piece: bytes) -> int:
+        reached = await really(upload_id, user, offset, piece)
+        change = {"members_mode": "ro"}
+        assert await lab.status("PATCH", f"folders/{folder}", change, by="tess") == 200
+        return reached
+
+    monkeypatch.setattr(site.uploads, "append", append_and_lose)
+    assert (await lab.append(begun.body["id"], 0, b"hello", by="bob")).code == 403
+    listed = await lab.rest("GET", f"folders/{folder}/files", by="tess")
+    assert listed.body["entries"] == []

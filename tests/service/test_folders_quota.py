@@ -211,6 +211,22 @@ async def test_what_a_guest_announced_goes_with_his_right_to_write(
     assert (await lab.append(begun.body["id"], 0, b"x", by="bob")).code == 404
 
 
+async def test_a_guest_is_not_told_the_owners_numbers(lab: FolderLab, site: Site) -> None:
+    folder = await lab.folder("ann")
+    await lab.share(folder, "bob", "rw", by="ann")
+    measured(site, folder, 2 * GIB)
+    await lab.rest("PUT", "storage-quotas/user/ann", {"gib": 1})
+    too_much = {"path": "a", "size": 5}
+    wish = {"folders": [{"id": folder, "mode": "rw"}]}
+    for path, body in ((f"folders/{folder}/uploads", too_much), ("sessions", wish)):
+        told = await lab.rest("POST", path, body, by="ann")
+        assert "take 2 GiB of 1 GiB" in told.body["error"]["message"]
+        refused = await lab.rest("POST", path, body, by="bob")
+        assert refused.status == told.status == 422
+        assert "leaves no room" in refused.body["error"]["message"]
+        assert "GiB" not in refused.body["error"]["message"]
+
+
 async def test_a_clone_is_a_folder_of_its_own_when_it_is_whole(lab: FolderLab, site: Site) -> None:
     source = await lab.folder("ann", usage="data")
     await lab.upload(source, "sub/a", b"cloned", by="ann")
