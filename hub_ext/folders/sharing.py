@@ -19,8 +19,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from hub_ext.db.folder_models import FolderRow, ShareRow
+from hub_ext.db.models import ProjectRow
 from hub_ext.errors import BadValue, Conflict, NotFound, OverLimit
-from hub_ext.folders.access import Mode, Person
+from hub_ext.folders.access import Access, Action, Mode, Person
 from hub_ext.folders.catalogue import note, one
 from hub_ext.folders.uploads import drop_without_right
 
@@ -143,25 +144,40 @@ def of_folder(
 
 
 def received(db: Session, user: str, *, ended: bool, after: str, limit: int) -> list[ShareRow]:
-    """A user's invitations to folders that are neither in the trash nor being deleted."""
+    """A user's invitations to folders that are in use."""
     query = select(ShareRow).join(FolderRow, FolderRow.id == ShareRow.folder_id)
-    query = query.where(ShareRow.user == user, _is_ended(ended), FolderRow.trashed_at.is_(None))
+    query = query.where(ShareRow.user == user, _is_ended(ended), in_use())
     return _page(db, query, after, limit)
 
 
-def sent(db: Session, user: str, *, ended: bool, after: str, limit: int) -> list[ShareRow]:
-    """The invitations that a user has made."""
-    query = select(ShareRow).where(ShareRow.invited_by == user, _is_ended(ended))
+def sent(db: Session, access: Access, *, ended: bool, after: str, limit: int) -> list[ShareRow]:
+    """The invitations that somebody has made to folders which he may still share."""
+    made = ShareRow.invited_by == access.person.name
+    folders = db.scalars(
+        select(FolderRow).where(FolderRow.id.in_(select(ShareRow.folder_id).where(made)))
+    )
+    rights = {folder.id: access.right(folder) for folder in folders}
+    shared = [key for key, right in rights.items() if right and Action.SHARE in right.actions]
+    query = select(ShareRow).where(made, ShareRow.folder_id.in_(shared), _is_ended(ended))
     return _page(db, query, after, limit)
 
 
 def of_user(db: Session, share_id: str, user: str) -> tuple[ShareRow, FolderRow]:
-    """An invitation to this user, and its folder. Raises NotFound, as for one in the trash."""
+    """An invitation to this user, and its folder. Raises NotFound, as for one not in use."""
     share = db.get(ShareRow, share_id)
-    folder = None if share is None else db.get(FolderRow, share.folder_id)
-    if share is None or folder is None or share.user != user or folder.trashed_at is not None:
+    if share is None or share.user != user:
+        raise NotFound(NO_INVITATION)
+    folder = db.scalar(select(FolderRow).where(FolderRow.id == share.folder_id, in_use()))
+    if folder is None:
         raise NotFound(NO_INVITATION)
     return share, folder
+
+
+def in_use() -> ColumnElement[bool]:
+    """Folders that are neither in the trash nor of an archived project."""
+    archived = select(ProjectRow.name).where(ProjectRow.archived_at.is_not(None))
+    resting = (FolderRow.kind == "project") & FolderRow.owner.in_(archived)
+    return FolderRow.trashed_at.is_(None) & ~resting
 
 
 def of_folder_one(db: Session, folder_id: str, share_id: str) -> ShareRow:

@@ -215,13 +215,11 @@ class InvitationsPage(FolderPage):
     def get(self) -> None:
         """Those that are open; of the ones he made, also how they ended."""
         with self.site.database.transaction() as db:
-            received = self.invitations(db)
+            received, access = self.invitations(db), self.access(db)
             sent = [
                 share_json(row, one(db, row.folder_id))
                 for ended in (False, True)
-                for row in sharing.sent(
-                    db, self.caller.name, ended=ended, after="", limit=_SHARES_SHOWN
-                )
+                for row in sharing.sent(db, access, ended=ended, after="", limit=_SHARES_SHOWN)
             ]
         self.show("invitations.html", said=self.said(), received=received, sent=sent)
 

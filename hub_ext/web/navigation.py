@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from hub_ext.db.connection import Database
 from hub_ext.db.folder_models import FolderRow, ShareRow
 from hub_ext.db.image_models import ImageRequestRow
-from hub_ext.folders.sharing import ShareState
+from hub_ext.folders.sharing import ShareState, in_use
 from hub_ext.images.request_states import State
 
 
@@ -18,7 +18,7 @@ def invitations_waiting(database: Database, user: str) -> int:
     query = query.where(
         ShareRow.user == user,
         ShareRow.state == ShareState.PENDING.value,
-        FolderRow.trashed_at.is_(None),
+        in_use(),
     )
     with database.transaction() as db:
         return int(db.scalar(query) or 0)

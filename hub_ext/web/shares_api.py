@@ -141,8 +141,11 @@ class InvitationsHandler(ShareApiHandler):
         if box not in {"mine", "sent"}:
             raise BadValue("'box' is mine or sent.", field="box")
         with self.site.database.transaction() as db:
-            read = sharing.received if box == "mine" else sharing.sent
-            self.reply_page("invitations", db, read(db, name, **page), page["limit"])
+            if box == "mine":
+                rows = sharing.received(db, name, **page)
+            else:
+                rows = sharing.sent(db, self.access(db), **page)
+            self.reply_page("invitations", db, rows, page["limit"])
 
 
 class AnswerHandler(ShareApiHandler):

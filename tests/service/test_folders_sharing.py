@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from hub_ext.db.models import ProjectRow
 from hub_ext.errors import Conflict
 from hub_ext.folders import sharing
 from hub_ext.folders.sharing import ShareState
 from hub_ext.site import Site
+from hub_ext.web.navigation import invitations_waiting
 
-from .folder_lab import FolderLab, folder_lab
+from .folder_lab import ROOT, FolderLab, folder_lab
 
 
 @pytest.fixture
@@ -203,3 +205,37 @@ async def test_two_invitations_of_one_name_at_once_make_one(lab: FolderLab) -> N
         *(lab.status("POST", f"folders/{folder}/shares", body, by="ann") for _ in range(5))
     )
     assert sorted(answers) == [201, 409, 409, 409, 409]
+
+
+async def test_who_may_no_longer_share_a_folder_learns_nothing_of_its_invitations(
+    lab: FolderLab, site: Site
+) -> None:
+    own = await lab.folder("tess", "own")
+    exam = await lab.folder("tess", "exam", project="ml101")
+    for folder in (own, exam):
+        await lab.invite(folder, "zoe", by="tess")
+    assert len(await box(lab, "tess", "?box=sent")) == 2
+    site.projects.roster.remove("ml101", "tess", by=ROOT)
+    (left,) = await box(lab, "tess", "?box=sent")
+    assert left["folder"]["id"] == own
+
+
+async def test_invitations_to_folders_of_an_archived_project_rest(
+    lab: FolderLab, site: Site
+) -> None:
+    exam = await lab.folder("tess", "exam", project="ml101")
+    invited = await lab.invite(exam, "zoe", by="tess")
+    assert invitations_waiting(site.database, "zoe") == 1
+
+    def archive(when: float | None) -> None:
+        with site.database.transaction() as db:
+            db.get_one(ProjectRow, "ml101").archived_at = when
+
+    archive(1.0)
+    assert await box(lab, "zoe") == []
+    assert await box(lab, "tess", "?box=sent") == []
+    assert invitations_waiting(site.database, "zoe") == 0
+    accept = f"invitations/{invited}/accept"
+    assert await lab.status("POST", accept, {}, by="zoe") == 404
+    archive(None)
+    assert await lab.status("POST", accept, {}, by="zoe") == 200
