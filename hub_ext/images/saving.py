@@ -125,13 +125,13 @@ class Saver:
             self._fail(row, f"Not saved, nothing is kept: {leak}. Remove it there and ask again.")
         except (SavingFailed, BadArchive, EngineRefused, OSError) as error:
             log.warning("Image request %s failed: %s", row.id, error)
-            self._fail(row, f"Not saved: {error}")
+            self._give_up(row, str(error))
         except EngineUnavailable as error:
             self._amend(row, reason=f"Waits: {error}")
             raise
         except Exception:
             log.exception("Image request %s failed in state %s.", row.id, row.state)
-            self._fail(row, "Not saved: something unexpected went wrong; the site's log has it.")
+            self._give_up(row, "something unexpected went wrong; the site's log has it.")
 
     async def _begin(self, row: ImageRequestRow) -> None:
         """Its name is fixed; nothing has been done yet."""
@@ -254,6 +254,13 @@ class Saver:
             self._move(db, row, State.DONE, progress=1.0, reason=reason, ended_at=time.time())
             made = {"reference": row.reference}
             note(db, row.decided_by or row.user, "image.saved", row.id, row.project, None, made)
+
+    def _give_up(self, row: ImageRequestRow, why: str) -> None:
+        """An image that is only to be pushed is there already, and stays."""
+        if row.state == State.PUSHING:
+            self._finish(row, f"The image can be used here, but was not pushed: {why}")
+        else:
+            self._fail(row, f"Not saved: {why}")
 
     def _fail(self, row: ImageRequestRow, reason: str) -> None:
         """What is left of it is removed at the next sweep, whatever happens until then."""

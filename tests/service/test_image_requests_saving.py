@@ -368,3 +368,18 @@ async def test_a_registry_that_refuses_leaves_the_local_image_and_says_so(
     await saver(site).work()
     assert engine.image_store.pushed == [row.reference]
     assert request_row(site, row.id).reason == ""
+
+
+async def test_an_unexpected_error_of_a_push_leaves_the_image_and_ends_the_request(
+    site: Site, engine: ImageEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(reference: str, progress: Callable[[float], None]) -> None:
+        raise RuntimeError("a fault of ours")
+
+    object.__setattr__(site.policy, "registry", "registry.example.org/lab")
+    monkeypatch.setattr(engine.image_store, "push", broken)
+    row = await approved(site)
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert (row.state, row.reference in names(engine)) == ("done", True)
+    assert "was not pushed: something unexpected" in row.reason
