@@ -72,6 +72,9 @@ def _folders(schemas: dict[str, Any], folder: dict[str, Any]) -> dict[str, Any]:
             "post": operation("A copy of its own", [folder], body=clone, success="202")
         },
         "/folders/{id}/jobs": {"get": operation("Clones and purges, and how far", [folder])},
+        "/folders/{id}/uploads": {
+            "get": operation("Uploads under way: all to keepers, else your own", [folder])
+        },
         "/folders/{id}/jobs/{job}": {
             "delete": operation(
                 "Cancel a clone", [folder, parameter("job", "path", _HEX)], success="202"
