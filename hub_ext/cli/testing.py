@@ -93,8 +93,10 @@ def _check(pytest_arguments: Sequence[str], terminal: Terminal) -> int:
     for name, arguments in (("ruff", ["check", "."]), ("mypy", [])):
         terminal.say(f"{name}:")
         code = _module(name, arguments) or code
-    # Whole files go to one worker: what is slow to start (a hub) is started once a file.
-    tests = _module("pytest", ["-n", WORKERS, "--dist", "loadfile", *pytest_arguments])
+    # Whole files go to one worker: what is slow to start (a hub) is started once a file. In the
+    # order of their names, so that tests/e2e, whose few tests are the longest, goes first.
+    spread = ["-n", WORKERS, "--dist", "loadfile", "--no-loadscope-reorder"]
+    tests = _module("pytest", [*spread, *pytest_arguments])
     return tests or code
 
 

@@ -24,15 +24,11 @@ _CHROMIUM_FLAGS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder is end to end, and goes first.
-
-    These files take longest: last, one of them would keep one worker busy and the others idle.
-    """
+    """Everything in this folder is end to end."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-    items.sort(key=lambda item: here not in item.path.parents)
 
 
 @pytest.fixture(scope="module")
