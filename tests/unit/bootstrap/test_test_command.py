@@ -51,7 +51,12 @@ def run(*arguments: str) -> Result:
 def test_images_linters_and_then_pytest_run_last(machine: Machine) -> None:
     assert run().exit_code == 0
 
-    assert machine.did == ["images", "ruff check .", "mypy", "pytest -n 2 --dist loadfile"]
+    assert machine.did == [
+        "images",
+        "ruff check .",
+        "mypy",
+        "pytest -n 2 --dist loadfile --no-loadscope-reorder",
+    ]
 
 
 def test_only_missing_packages_are_installed(
@@ -77,7 +82,10 @@ def test_nothing_is_installed_when_not_root(
 def test_quick_run_needs_no_engine(machine: Machine) -> None:
     run("--quick", "tests/unit")
 
-    assert machine.did[-1] == "pytest -n 2 --dist loadfile tests/unit -m not e2e"
+    assert (
+        machine.did[-1]
+        == "pytest -n 2 --dist loadfile --no-loadscope-reorder tests/unit -m not e2e"
+    )
     assert "images" not in machine.did
 
 
