@@ -21,7 +21,7 @@ from hub_ext.site import Site
 
 INTERIM = "apportion-interim"
 _OF_LABEL = PREFIX + "interim-of"
-_SITE_LABEL = PREFIX + "interim-site"
+SITE_LABEL = PREFIX + "interim-site"
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def interim_labels(site: Site, request_id: str) -> dict[str, str]:
     return {
         HIDDEN_LABEL: "1",
         _OF_LABEL: request_id,
-        _SITE_LABEL: site_key(site.deployment_id),
+        SITE_LABEL: site_key(site.deployment_id),
     }
 
 
@@ -51,7 +51,7 @@ def remove_leftovers(site: Site, store: ImageStore) -> None:
         query = select(ImageRequestRow.id).where(ImageRequestRow.state.in_(WORKED_ON))
         needed = set(db.scalars(query))
         deleted = db.scalars(select(ImageRow).where(ImageRow.deleted_at.is_not(None))).all()
-    for image_id in store.labelled(f"{_SITE_LABEL}={site_key(site.deployment_id)}"):
+    for image_id in store.labelled(f"{SITE_LABEL}={site_key(site.deployment_id)}"):
         facts = store.image(image_id)
         if facts is not None and facts.labels.get(_OF_LABEL) not in needed:
             _remove(store, image_id)

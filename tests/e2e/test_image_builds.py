@@ -56,6 +56,18 @@ def private(client: Any, tmp_path: Path) -> Iterator[tuple[str, Path]]:
         client.images.remove(image.id, force=True)
 
 
+def output_of(client: Any, image: str, *command: str) -> str:
+    """What a command prints in a container, read when it has ended."""
+    container = client.containers.run(image, list(command), detach=True)
+    try:
+        ended = container.wait(timeout=120)
+        printed = str(container.logs().decode().strip())
+        assert ended["StatusCode"] == 0, printed
+        return printed
+    finally:
+        container.remove(force=True)
+
+
 def test_a_private_mirror_and_its_ca_build_an_image_that_knows_neither(
     client: Any, private: tuple[str, Path], mirror: Mirror, tmp_path: Path
 ) -> None:
@@ -64,10 +76,8 @@ def test_a_private_mirror_and_its_ca_build_an_image_that_knows_neither(
 
     build_images(client, [reference], directory=directory, site=site)
 
-    answer = client.containers.run(
-        reference, ["python", "-c", "import private_thing as p; print(p.ANSWER)"], remove=True
-    )
-    assert answer.strip() == b"42"
+    script = "import private_thing as p; print(p.ANSWER)"
+    assert output_of(client, reference, "python", "-c", script) == "42"
     needles = [
         certificate_line(mirror.certificate.read_bytes()),
         mirror.name.encode(),
@@ -90,10 +100,10 @@ def test_no_certificate_and_no_mirror_of_this_machine_is_in_a_catalogue_image(cl
 
 
 def test_no_pip_configuration_is_in_the_images(client: Any) -> None:
-    printed = client.containers.run(BASE, ["pip", "config", "list"], remove=True)
+    printed = output_of(client, BASE, "pip", "config", "list")
     environment = client.images.get(BASE).attrs["Config"]["Env"]
 
-    assert printed.strip() == b""
+    assert printed == ""
     assert not [entry for entry in environment if entry.startswith(("PIP_", "SSL_", "REQUESTS_"))]
 
 

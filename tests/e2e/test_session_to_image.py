@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from hub_ext.images.interim import SITE_LABEL
+from hub_ext.images.saved_config import site_key
 from tests.e2e.conftest import BASE
 from tests.e2e.docker_registry import Registry
 from tests.e2e.image_mirror import make_wheel, traces_in_image
@@ -121,6 +123,12 @@ def install_wheel(lab: Lab, session: dict[str, Any], directory: Path) -> None:
     lab.run_in(session["id"], "sh", "-c", f"sudo {PIP} ~/{wheel.name}")
 
 
+def interim_images(lab: Lab) -> list[Any]:
+    """What a save of this deployment has left in the engine; other labs share it."""
+    label = f"{SITE_LABEL}={site_key(lab.settings['deployment_id'])}"
+    return list(lab.docker.images.list(filters={"label": [label]}))
+
+
 def secrets_of(container: Any, parent_env: list[str]) -> list[bytes]:
     """Every value of its environment that its image does not have; of 8 characters or more."""
     container.reload()
@@ -188,7 +196,7 @@ def test_what_was_installed_is_kept_and_what_the_session_knew_is_not(
     config = lab.docker.images.get(reference).attrs["Config"]
     assert config["Env"] == lab.docker.images.get(sudo_image).attrs["Config"]["Env"]
     assert not config["Hostname"]
-    assert lab.docker.images.list("apportion-interim") == []
+    assert interim_images(lab) == []
     ada.stop_all()
 
     again = start(ada, name="again", image=reference)
@@ -268,7 +276,7 @@ def test_kill_9_in_commit_cleaning_and_push_loses_nothing_and_leaves_nothing(
 
     assert not is_paused()
     assert traces_in_image(lab.docker, reference, secrets) == []
-    assert lab.docker.images.list("apportion-interim") == []
+    assert interim_images(lab) == []
     assert list((lab.data / "saving").glob("*")) == []
     name = reference.removeprefix(f"{registry.host}/").rpartition(":")[0]
     assert name in registry.repositories()
