@@ -94,7 +94,8 @@ def _start_by_hand(log: Path, say: Callable[[str], None]) -> StartedEngine:
         START_TIMEOUT_S, still_possible=lambda: process.poll() is None
     )
     if engine.state is EngineState.ANSWERS:
-        return StartedEngine(engine, process)
+        # Ours has ended when another one, begun meanwhile, was faster: that one answers.
+        return StartedEngine(engine, process if process.poll() is None else None)
     ended = f"ended with exit code {process.poll()}" if process.poll() is not None else "runs on"
     tail = "\n".join(log_files.last_lines(log, LOG_LINES, since=offset))
     raise BootstrapError(
@@ -115,7 +116,7 @@ def _starts_already() -> bool:
         return False
     if process is None or not process.is_alive():
         return False
-    if "dockerd" in process.command():
+    if "dockerd" in process.command_once_known():
         return True
     with contextlib.suppress(OSError):
         PID_FILE.unlink()

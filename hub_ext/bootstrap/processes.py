@@ -16,6 +16,8 @@ from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 POLL_S = 0.05
+_EXEC_S = 1.0
+"""Longest that the command line of a process may be empty while it loads its program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,18 @@ class Process:
         except OSError:
             return ""
         return os.fsdecode(raw.replace(b"\0", b" ")).strip()
+
+    def command_once_known(self) -> str:
+        """The same; in the middle of an exec, when it is empty for a moment, what comes then.
+
+        "" for a kernel thread, which has none, and for a process that has ended.
+        """
+        deadline = time.monotonic() + _EXEC_S
+        while not (command := self.command()) and self.is_alive():
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(POLL_S)
+        return command
 
 
 @dataclass(frozen=True, slots=True)

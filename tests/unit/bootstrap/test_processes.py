@@ -76,3 +76,23 @@ def test_process_that_ignores_sigterm_is_killed(
 
 def test_environment_of_a_process_that_is_gone_is_empty() -> None:
     assert Process(2**22 + 1, 1).environment() == {}
+
+
+def test_command_line_is_known_after_a_moment_of_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter(["", "", "dockerd --debug"])
+    monkeypatch.setattr(processes.Process, "command", lambda self: next(seen))
+    this = processes.find(os.getpid())
+
+    assert this is not None
+    assert this.command_once_known() == "dockerd --debug"
+
+
+def test_command_line_of_what_has_none_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes.Process, "command", lambda self: "")
+    monkeypatch.setattr(processes, "_EXEC_S", 0.1)
+    this = processes.find(os.getpid())
+
+    assert this is not None
+    assert this.command_once_known() == ""
