@@ -16,7 +16,7 @@ from traitlets import CaselessStrEnum, HasTraits, TraitType
 
 from hub_ext.app import ApportionService
 from hub_ext.cli import main as apportion
-from hub_ext.web.openapi import document
+from hub_ext.web.api.openapi import document
 from spawner.docker import ApportionDockerSpawner
 from spawner.mixin import ApportionSpawnerMixin
 from spawner.process import ApportionProcessSpawner

@@ -16,6 +16,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from hub_ext.db.changed_tables import ChangedTables
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -48,6 +50,7 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self.changed_tables = ChangedTables(self._sessions)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

@@ -13,6 +13,7 @@ class Change:
 
     session_id: str
     user: str
+    project: str
     of_status: bool = True
 
 

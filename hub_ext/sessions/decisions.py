@@ -26,6 +26,7 @@ _ESTIMATE_DRIFT_S = 30
 _TOLD = (
     SessionRow.id,
     SessionRow.user,
+    SessionRow.project,
     SessionRow.reason_code,
     SessionRow.reason_message,
     SessionRow.reason_help,
@@ -81,10 +82,10 @@ def write_decisions(
     with store.database.transaction() as db:
         for grant in grants:
             row = _grant(db, grant)
-            changed += [Change(row.id, row.user)] if row is not None else []
+            changed += [Change(row.id, row.user, row.project)] if row is not None else []
         for session_id, notice in evictions:
             row = _evict(db, session_id, notice)
-            changed += [Change(row.id, row.user)] if row is not None else []
+            changed += [Change(row.id, row.user, row.project)] if row is not None else []
         changed += _explain(db, waits)
     for change in changed:
         store.changes.announce(change)
@@ -196,9 +197,8 @@ def _explain(db: Session, waits: Sequence[Wait]) -> list[Change]:
             for wait in news
         ],
     )
-    return [
-        Change(wait.session_id, pending[wait.session_id].user, of_status=False) for wait in news
-    ]
+    told = [pending[wait.session_id] for wait in news]
+    return [Change(row.id, row.user, row.project, of_status=False) for row in told]
 
 
 def _is_news(row: Row[*tuple[Any, ...]], wait: Wait) -> bool:

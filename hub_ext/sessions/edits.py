@@ -72,7 +72,7 @@ def apply_change(
         )
         why = Why(f"Changed {told}.", "changed")
         row = amend(db, session_id, why, by=editor.user, allowed=LIVE, **changed)
-    site.changes.announce(Change(session_id, row.user))
+    site.changes.announce(Change(session_id, row.user, row.project))
     return row
 
 

@@ -32,7 +32,7 @@ def warn(store: SessionStore, session_id: str, notice: Notice) -> SessionRow | N
     with store.database.transaction() as db:
         row = warn_in(db, session_id, notice)
     if row is not None:
-        store.changes.announce(Change(row.id, row.user))
+        store.changes.announce(Change(row.id, row.user, row.project))
     return row
 
 

@@ -175,7 +175,7 @@ class SessionStore:
         """
         with self.database.transaction() as db:
             row = move(db, session_id, to, why, by=by, allowed=allowed, **values)
-        self.changes.announce(Change(session_id, row.user))
+        self.changes.announce(Change(session_id, row.user, row.project))
         return row
 
     def amend(
@@ -193,7 +193,7 @@ class SessionStore:
         """
         with self.database.transaction() as db:
             row = amend(db, session_id, why, by=by, allowed=allowed, **values)
-        self.changes.announce(Change(session_id, row.user))
+        self.changes.announce(Change(session_id, row.user, row.project))
         return row
 
     def note_attempt(self, session_id: str) -> int:

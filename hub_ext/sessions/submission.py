@@ -97,7 +97,7 @@ class Submissions:
                 identify(db, row.id, submitter.person)
                 rows.append(row)
         for row in rows:
-            self._site.changes.announce(Change(row.id, row.user))
+            self._site.changes.announce(Change(row.id, row.user, row.project))
         return rows
 
     def forecast(self, submitter: Submitter, request: LaunchRequest) -> list[model.Forecast]:

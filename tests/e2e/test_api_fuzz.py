@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 
-from hub_ext.web.openapi import document
+from hub_ext.web.api.openapi import document
 from tests.e2e.lab import API, Lab, Person
 
 schema = schemathesis.openapi.from_dict(document())

@@ -16,7 +16,7 @@ from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import EngineUnavailable
 from hub_ext.sessions.queue import Queue
 from hub_ext.site import Site
-from hub_ext.web.launch_form import render_launch_form
+from hub_ext.web.launch.form import render_launch_form
 from tests.service.conftest import IMAGE
 from tests.service.image_engine import ImageEngine
 from tests.service.project_rows import add_member, add_project, add_session

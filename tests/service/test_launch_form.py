@@ -10,7 +10,7 @@ from hub_ext.db.connection import Database
 from hub_ext.db.models import MemberRow, ProjectRow
 from hub_ext.nodes import inventory
 from hub_ext.site import Site
-from hub_ext.web.launch_form import render_launch_form
+from hub_ext.web.launch.form import render_launch_form
 
 
 def add_project(database: Database, name: str, order: int, **values: object) -> None:

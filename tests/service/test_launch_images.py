@@ -14,8 +14,8 @@ from hub_ext.nodes import inventory
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.submission import Submissions, Submitter
 from hub_ext.site import Site
-from hub_ext.web.launch_form import render_launch_form
-from hub_ext.web.launch_images import launch_families
+from hub_ext.web.launch.form import render_launch_form
+from hub_ext.web.launch.images import launch_families
 from tests.service.conftest import IMAGE
 
 TORCH = CatalogueImage(

@@ -18,7 +18,7 @@ from hub_ext.folders.views import share_json
 from hub_ext.projects.body import read_body
 from hub_ext.projects.member_list import doubts
 from hub_ext.sessions.changes import Change
-from hub_ext.web.folders_api import FolderApiHandler
+from hub_ext.web.api.folders import FolderApiHandler
 
 _MOST = 500
 
@@ -47,7 +47,7 @@ class ShareApiHandler(FolderApiHandler):
     def reply_stopped(self, answer: dict[str, Any], stopped: list[SessionRow]) -> None:
         """Once it is committed that these sessions have been warned."""
         for row in stopped:
-            self.site.changes.announce(Change(row.id, row.user))
+            self.site.changes.announce(Change(row.id, row.user, row.project))
         self.reply(answer)
 
 

@@ -7,7 +7,7 @@ from hub_ext.projects import audit
 from hub_ext.projects.limits import LARGEST
 from hub_ext.projects.permissions import Action, may
 from hub_ext.projects.views import audit_json
-from hub_ext.web.projects_api import ProjectApiHandler
+from hub_ext.web.api.projects import ProjectApiHandler
 
 
 class AuditHandler(ProjectApiHandler):

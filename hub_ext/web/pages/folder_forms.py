@@ -1,22 +1,12 @@
-"""What the forms of the folder pages do: the REST API's own handlers, with fields for JSON.
-
-A form ends with a redirect, so that neither reload nor the back button repeats it. A refusal
-is shown in place by the page's script, and without script on a page with the way back.
-"""
+"""What the forms of the folder pages do: the REST API's own handlers, with fields for JSON."""
 
 from __future__ import annotations
 
 import posixpath
 from typing import Any
-from urllib.parse import urlsplit
 
-from tornado import web
-
-from hub_ext.errors import ApportionError
-from hub_ext.web.base import ApiHandler
-from hub_ext.web.files_api import FilesHandler
-from hub_ext.web.folder_pages import ROOT, FolderPage, files_url
-from hub_ext.web.folders_api import (
+from hub_ext.web.api.files import FilesHandler
+from hub_ext.web.api.folders import (
     CloneHandler,
     FolderHandler,
     FoldersHandler,
@@ -25,83 +15,26 @@ from hub_ext.web.folders_api import (
     TransferHandler,
     TrashHandler,
 )
-from hub_ext.web.shares_api import (
+from hub_ext.web.api.shares import (
     AnswerHandler,
     HoldersHandler,
     ShareHandler,
     SharesHandler,
 )
+from hub_ext.web.pages.folders import files_url
+from hub_ext.web.pages.forms import Form
+from hub_ext.web.templating import ROOT
 
 _LIST = f"{ROOT}folders"
 
 
-class Form(FolderPage):
-    """A change; ``values`` is the JSON, ``next`` where it leads, ``done`` what it says."""
+class FolderForm(Form):
+    """A change of a folder."""
 
-    names: tuple[str, ...] = ()
-    """Fields that are taken as they are."""
-    optional: tuple[str, ...] = ()
-    """Fields that are left out when empty."""
-
-    def get(self, *ids: str) -> Any:
-        """A reload of what is no page."""
-        self.redirect(self.back)
-
-    def body(self) -> Any:
-        """The fields, as the JSON would be."""
-        return self.values()
-
-    def values(self) -> dict[str, Any]:
-        """Raises web.MissingArgumentError (400)."""
-        taken = {name: self.get_body_argument(name) for name in self.names}
-        more = {name: self.get_body_argument(name, "") for name in self.optional}
-        return taken | {name: value for name, value in more.items() if value}
-
-    def next(self, value: dict[str, Any]) -> str:
-        """Where the answer leads."""
-        return self.back
-
-    def done(self, value: dict[str, Any]) -> list[str]:
-        """Sentences for the next page."""
-        return []
-
-    def warnings(self, value: dict[str, Any]) -> list[str]:
-        """What else there is to know."""
-        return list(value.get("warnings", []))
-
-    def reply(self, value: Any, status: int = 200) -> None:
-        """Go on to the next page."""
-        self.say([*self.done(value), *self.warnings(value)])
-        self.redirect(self.next(value), status=303)
-
-    @property
-    def back(self) -> str:
-        """The page that the form is on, if it is one of ours."""
-        parts = urlsplit(self.request.headers.get("Referer", ""))
-        query = f"?{parts.query}" if parts.query else ""
-        ours = parts.path.startswith(ROOT) and parts.path != self.request.path
-        return parts.path + query if ours else _LIST
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """For the script as the API has it; else a page that leads back."""
-        error = kwargs.get("exc_info", (None, None))[1]
-        if "HX-Request" not in self.request.headers:
-            super().write_error(status_code, **kwargs)
-            return
-        if isinstance(error, ApportionError):
-            ApiHandler.reply(self, error.as_json(), error.status)
-            return
-        message = "Something went wrong here; the log of the service says more."
-        if isinstance(error, web.HTTPError) and status_code < 500:
-            message = error.log_message or error.reason or self._reason
-        ApiHandler.reply(self, {"error": {"code": "bad_request", "message": message}}, status_code)
-
-    def show(self, name: str, **context: Any) -> None:
-        """A refusal leads back to the form."""
-        super().show(name, **({"back": self.back} | context))
+    home = _LIST
 
 
-class NewFolderForm(Form, FoldersHandler):
+class NewFolderForm(FolderForm, FoldersHandler):
     """A new folder."""
 
     names = ("name", "usage")
@@ -116,7 +49,7 @@ class NewFolderForm(Form, FoldersHandler):
         return [f"The folder {value['name']} is made. Upload files, or mount it in a session."]
 
 
-class ChangeFolderForm(Form, FolderHandler):
+class ChangeFolderForm(FolderForm, FolderHandler):
     """Name, usage, what members may do."""
 
     names = ("name", "usage")
@@ -135,7 +68,7 @@ class ChangeFolderForm(Form, FolderHandler):
         return ["Saved."]
 
 
-class TrashForm(Form, TrashHandler):
+class TrashForm(FolderForm, TrashHandler):
     """Into the trash."""
 
     def next(self, value: dict[str, Any]) -> str:
@@ -148,7 +81,7 @@ class TrashForm(Form, TrashHandler):
         return [f"{name} is in the trash; restore it there if you need it again."]
 
 
-class RestoreForm(Form, RestoreFolderHandler):
+class RestoreForm(FolderForm, RestoreFolderHandler):
     """Out of the trash."""
 
     optional = ("name",)
@@ -162,7 +95,7 @@ class RestoreForm(Form, RestoreFolderHandler):
         return [f"{value['name']} is back."]
 
 
-class PurgeForm(Form, FolderHandler):
+class PurgeForm(FolderForm, FolderHandler):
     """For good."""
 
     names = ("name",)
@@ -180,7 +113,7 @@ class PurgeForm(Form, FolderHandler):
         return [f"{value['name']} is being deleted for good."]
 
 
-class TransferForm(Form, TransferHandler):
+class TransferForm(FolderForm, TransferHandler):
     """To another owner (admin)."""
 
     names = ("kind", "owner")
@@ -195,7 +128,7 @@ class TransferForm(Form, TransferHandler):
         return [f"{value['name']} belongs to {value['kind']} {value['owner']} now."]
 
 
-class CloneForm(Form, CloneHandler):
+class CloneForm(FolderForm, CloneHandler):
     """A copy."""
 
     names = ("name",)
@@ -210,7 +143,7 @@ class CloneForm(Form, CloneHandler):
         return [f"{value['folder']['name']} is being filled; this page shows how far it is."]
 
 
-class CancelJobForm(Form, JobHandler):
+class CancelJobForm(FolderForm, JobHandler):
     """No copy after all."""
 
     def post(self, folder_id: str, job_id: str) -> None:
@@ -222,7 +155,7 @@ class CancelJobForm(Form, JobHandler):
         return ["Cancelled; nothing of the copy stays."]
 
 
-class InviteForm(Form, SharesHandler):
+class InviteForm(FolderForm, SharesHandler):
     """Invite users."""
 
     def values(self) -> dict[str, Any]:
@@ -236,7 +169,7 @@ class InviteForm(Form, SharesHandler):
         return [f"Invited: {users}. They have the folder as soon as they accept."]
 
 
-class ShareForm(Form, ShareHandler):
+class ShareForm(FolderForm, ShareHandler):
     """A change of an invitation."""
 
     def warnings(self, value: dict[str, Any]) -> list[str]:
@@ -272,7 +205,7 @@ class StopShareForm(ShareForm):
         return [f"{value['user']} has no part in this folder any more."]
 
 
-class StopSessionsForm(Form, HoldersHandler):
+class StopSessionsForm(FolderForm, HoldersHandler):
     """Sessions that hold the folder without a right to it."""
 
     def post(self, folder_id: str) -> None:
@@ -291,7 +224,7 @@ class StopSessionsForm(Form, HoldersHandler):
         return [f"Warned, and stopped afterwards: {', '.join(names)}."]
 
 
-class AnswerForm(Form, AnswerHandler):
+class AnswerForm(FolderForm, AnswerHandler):
     """Accept, decline, leave."""
 
     def next(self, value: dict[str, Any]) -> str:
@@ -310,7 +243,7 @@ class AnswerForm(Form, AnswerHandler):
         return [sentences[value["state"]]]
 
 
-class FileForm(Form, FilesHandler):
+class FileForm(FolderForm, FilesHandler):
     """A change inside a folder, in the directory ``at`` of the query."""
 
     def next(self, value: dict[str, Any]) -> str:

@@ -13,12 +13,13 @@ from hub_ext.images.requests import request_json
 from hub_ext.nodes.engine import SavingEngine
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.views import history_json
-from hub_ext.web.folder_pages import FolderPage
-from hub_ext.web.image_pages import MOVING
-from hub_ext.web.pages import card, clock
+from hub_ext.web.pages.images import MOVING
+from hub_ext.web.pages.page import Page
+from hub_ext.web.pages.sessions import card
+from hub_ext.web.templating import clock
 
 
-class SessionImage(FolderPage):
+class SessionImage(Page):
     """The live part about the image."""
 
     def get(self, session_id: str) -> None:

@@ -18,7 +18,7 @@ from hub_ext.sessions.store import Why, is_live
 from hub_ext.sessions.submission import Submitter, check_server_name
 from hub_ext.sessions.views import forecast_json, session_json
 from hub_ext.web.base import SpawnerApiHandler
-from hub_ext.web.launch_form import render_launch_form
+from hub_ext.web.launch.form import render_launch_form
 
 _STEPS = (Status.PREPARING, Status.STARTING, Status.RUNNING)
 _FIRST_LOOK_S = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hub_ext.folders import body
-from hub_ext.web.openapi_parts import operation, parameter, schema_of
+from hub_ext.web.api.openapi_parts import operation, parameter, schema_of
 
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _TEXT = {"type": "string", "maxLength": 300}

@@ -5,9 +5,7 @@ They show what the REST API answers; changes go through the forms of ``folder_fo
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,18 +16,15 @@ from hub_ext.db.folder_models import FolderJobRow, ShareRow, UploadRow
 from hub_ext.folders import quota, sharing
 from hub_ext.folders.access import Access, Action, Standing
 from hub_ext.folders.catalogue import one
-from hub_ext.folders.quota import size_text
 from hub_ext.folders.views import folder_json, folders_json, job_json, share_json
-from hub_ext.web.files_api import FilesHandler
-from hub_ext.web.folders_api import FolderApiHandler, FoldersHandler
-from hub_ext.web.launch_form import BASE_URL, templates
-from hub_ext.web.pages import Page
+from hub_ext.web.api.files import FilesHandler
+from hub_ext.web.api.folders import FolderApiHandler, FoldersHandler
+from hub_ext.web.pages.page import Page
+from hub_ext.web.templating import ROOT, templates
 
-ROOT = f"{BASE_URL}services/apportion/"
 FOLDERS_PER_PAGE = 100
 FILES_PER_PAGE = 200
 _SHARES_SHOWN = 500
-_SAID = "apportion-said"
 
 _SECTIONS = {
     Standing.OWNER: "mine",
@@ -46,31 +41,11 @@ def files_url(folder_id: str, path: str = "") -> str:
     return f"{ROOT}folders/{folder_id}{query}"
 
 
-def clock(at: float | None) -> str:
-    """ISO time in UTC; the page's script shows it in the reader's own zone."""
-    return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
-
-
-templates.filters["size"] = size_text
-templates.filters["clock"] = clock
 templates.globals["files_url"] = files_url
 
 
 class FolderPage(Page, FolderApiHandler):
-    """A page about folders, with what the last form has said."""
-
-    def say(self, sentences: Sequence[str]) -> None:
-        """On the next page."""
-        text = json.dumps([sentence[:500] for sentence in sentences[:5]])
-        self.set_signed_cookie(_SAID, text, None, path=ROOT, httponly=True, samesite="Lax")
-
-    def said(self) -> list[str]:
-        """What the last form has said, once."""
-        kept = self.get_signed_cookie(_SAID)
-        if kept is None:
-            return []
-        self.clear_cookie(_SAID, path=ROOT)
-        return [str(sentence) for sentence in json.loads(kept)]
+    """A page about folders."""
 
     def invitations(self, db: Session) -> list[dict[str, Any]]:
         """The caller's open ones, accepted ones too."""

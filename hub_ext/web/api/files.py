@@ -18,7 +18,7 @@ from hub_ext.folders.contents import OpenFile
 from hub_ext.folders.safe_path import check_path
 from hub_ext.folders.storage import PAGE
 from hub_ext.projects.body import read_body
-from hub_ext.web.folders_api import FolderApiHandler
+from hub_ext.web.api.folders import FolderApiHandler
 
 _CHUNK = 1 << 18
 """Bytes of a download in memory at a time."""

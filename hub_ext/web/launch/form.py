@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,21 +14,10 @@ from hub_ext.nodes.presets import list_presets
 from hub_ext.scheduling.model import GPU
 from hub_ext.sessions.launch import MAX_COUNT, MAX_PRIORITY
 from hub_ext.site import Site
-from hub_ext.web.launch_folders import launch_folders
-from hub_ext.web.launch_images import launch_families
-from hub_ext.web.launch_projects import launch_projects
-
-BASE_URL = os.environ.get("JUPYTERHUB_BASE_URL", "/")
-STATIC_URL = f"{BASE_URL}services/apportion/static/"
-
-templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-templates.globals["base"] = BASE_URL
+from hub_ext.web.launch.folders import launch_folders
+from hub_ext.web.launch.images import launch_families
+from hub_ext.web.launch.projects import launch_projects
+from hub_ext.web.templating import templates
 
 
 def render_launch_form(
@@ -92,5 +78,4 @@ def _context(site: Site, db: Session, user: str, server_name: str) -> dict[str, 
         "simulated": any(device.simulated for device in devices),
         "user": user,
         "server_name": server_name,
-        "static_url": STATIC_URL,
     }

@@ -1,36 +1,25 @@
-"""Pages of the service: server-rendered, kept up to date by htmx and server-sent events."""
+"""What every page of the service is: behind the hub's login, in the reader's language."""
 
 from __future__ import annotations
 
+import json
 import logging
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from tornado import web
 
-from hub_ext.db.models import SessionRow
 from hub_ext.errors import ApportionError
-from hub_ext.sessions.status import ENDED, LIVE, Status
-from hub_ext.sessions.views import about, ordinal, server_path, session_json
+from hub_ext.sessions.views import about, ordinal
+from hub_ext.web import translation
 from hub_ext.web.base import BaseHandler
-from hub_ext.web.launch_form import BASE_URL, STATIC_URL, templates
 from hub_ext.web.navigation import image_requests_waiting, invitations_waiting
+from hub_ext.web.templating import ROOT, templates
 
 log = logging.getLogger(__name__)
 
-_ENDED_SHOWN = 20
-
-_COLOURS = {
-    Status.PENDING: "warning",
-    Status.SCHEDULED: "info",
-    Status.PREPARING: "info",
-    Status.STARTING: "info",
-    Status.RUNNING: "success",
-    Status.PREEMPTED: "warning",
-    Status.TERMINATING: "secondary",
-    Status.ERROR: "danger",
-}
+_SAID = "apportion-said"
 
 
 class Page(BaseHandler):
@@ -38,6 +27,7 @@ class Page(BaseHandler):
 
     async def prepare(self) -> None:
         """Without login: to the hub and back here."""
+        self.choose_language()
         if await self.identify():
             return
         if self.request.method == "GET" and "HX-Request" not in self.request.headers:
@@ -45,13 +35,30 @@ class Page(BaseHandler):
             return
         raise web.HTTPError(403, "Log in again.")
 
+    def choose_language(self) -> None:
+        """As the user has set it here, else as his browser asks for it."""
+        accepted = self.request.headers.get("Accept-Language", "")
+        translation.use(translation.choose(self.get_cookie(translation.COOKIE), accepted))
+
+    def say(self, sentences: Sequence[str]) -> None:
+        """On the next page."""
+        text = json.dumps([sentence[:500] for sentence in sentences[:5]])
+        self.set_signed_cookie(_SAID, text, None, path=ROOT, httponly=True, samesite="Lax")
+
+    def said(self) -> list[str]:
+        """What the last form has said, once."""
+        kept = self.get_signed_cookie(_SAID)
+        if kept is None:
+            return []
+        self.clear_cookie(_SAID, path=ROOT)
+        return [str(sentence) for sentence in json.loads(kept)]
+
     def show(self, name: str, **context: Any) -> None:
         """Render a template. Pages are never cached: they are about now."""
         self.set_header("Cache-Control", "no-store")
         self.finish(
             templates.get_template(name).render(
                 user=self.current_user,
-                static_url=STATIC_URL,
                 xsrf_token=(self.xsrf_token or b"").decode() if self.current_user else "",
                 about=about,
                 ordinal=ordinal,
@@ -87,63 +94,11 @@ class Page(BaseHandler):
         self.show("error.html", status=status_code, message=message)
 
 
-class SessionsTable(Page):
-    """The live part of the Sessions page."""
-
-    template = "sessions_table.html"
-
-    def get(self) -> None:
-        """Live sessions in the order of the queue, then those that ended last."""
-        everybody = self.caller.admin and self.get_query_argument("all", "") == "1"
-        user = None if everybody else self.caller.name
-        live = self.site.store.find(user=user, statuses=LIVE)
-        ended = self.site.store.find(user=user, statuses=ENDED, limit=_ENDED_SHOWN)
-        self.show(
-            self.template,
-            live=[card(self, row) for row in sorted(live, key=_queue_order)],
-            ended=[card(self, row) for row in ended],
-            everybody=everybody,
-            admin=self.caller.admin,
-        )
-
-
-class SessionsPage(SessionsTable):
-    """The Sessions page."""
-
-    template = "sessions.html"
-
-
 class NotFoundPage(Page):
     """Everything else."""
 
     async def prepare(self) -> None:
         """404, whoever asks."""
+        self.choose_language()
         self._hub_auth_user_cache = None
         raise web.HTTPError(404, "There is nothing here.")
-
-
-def _queue_order(row: SessionRow) -> tuple[int, int]:
-    """Waiting ones by position, above them what runs, the newest first."""
-    return (row.position or 0, -row.order)
-
-
-def card(page: Page, row: SessionRow) -> dict[str, Any]:
-    """A session with what only pages need."""
-    card = session_json(page.site, row)
-    return card | {
-        "colour": _COLOURS.get(Status(row.status), "secondary"),
-        "path": BASE_URL.rstrip("/") + server_path(row),
-        "started": clock(row.running_at),
-        "submitted": clock(row.submitted_at),
-        "ended": clock(row.ended_at),
-        "stops": clock(row.stops_at),
-        "cancellable": row.status in {Status.PENDING, Status.SCHEDULED},
-        "stoppable": row.status in {Status.PREPARING, Status.STARTING, Status.RUNNING},
-        "live": row.ended_at is None,
-        "simulated": any(part.simulated for part in row.slices),
-    }
-
-
-def clock(at: float | None) -> str:
-    """ISO time in UTC for the page's script, which shows it in the reader's own zone."""
-    return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

@@ -10,10 +10,10 @@ from hub_ext.nodes.groups import GroupChange, NewGroup
 from hub_ext.projects import body
 from hub_ext.sessions.edits import SessionChange
 from hub_ext.sessions.launch import LaunchRequest
+from hub_ext.web.api.openapi_folders import folder_paths
+from hub_ext.web.api.openapi_images import image_paths
+from hub_ext.web.api.openapi_parts import ERROR, operation, parameter, schema_of
 from hub_ext.web.base import ApiHandler
-from hub_ext.web.folders_openapi import folder_paths
-from hub_ext.web.images_openapi import image_paths
-from hub_ext.web.openapi_parts import ERROR, operation, parameter, schema_of
 
 
 def document() -> dict[str, Any]:

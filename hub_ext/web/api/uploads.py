@@ -22,7 +22,7 @@ from hub_ext.folders.access import Action
 from hub_ext.folders.quota import check_room, keeps, room_of
 from hub_ext.folders.uploads import Upload, WrongOffset
 from hub_ext.projects.body import read_body
-from hub_ext.web.files_api import ContentApiHandler
+from hub_ext.web.api.files import ContentApiHandler
 
 _TUS = "1.0.0"
 _BYTES = "application/offset+octet-stream"

@@ -25,9 +25,7 @@ from hub_ext.images.visibility import image_rows, visible_images
 from hub_ext.nodes import inventory
 from hub_ext.projects.membership import roles_of
 from hub_ext.projects.permissions import Action, may
-from hub_ext.web.folder_forms import Form
-from hub_ext.web.folder_pages import ROOT, FolderPage
-from hub_ext.web.images_api import (
+from hub_ext.web.api.images import (
     ApproveHandler,
     DeclineHandler,
     ImageHandler,
@@ -35,7 +33,9 @@ from hub_ext.web.images_api import (
     ImagesHandler,
     SessionImageRequestHandler,
 )
-from hub_ext.web.launch_form import templates
+from hub_ext.web.pages.forms import Form
+from hub_ext.web.pages.page import Page
+from hub_ext.web.templating import ROOT, templates
 
 IMAGES = f"{ROOT}images"
 _MINE_SHOWN = 20
@@ -55,7 +55,7 @@ class _Shelf:
     versions: list[dict[str, Any]]
 
 
-class ImagesList(FolderPage, ImagesHandler):
+class ImagesList(Page, ImagesHandler):
     """The live part of the Images page."""
 
     template = "images_list.html"
@@ -108,6 +108,8 @@ class ImagesPage(ImagesList):
 
 class ImageForm(Form):
     """A change; without a page of ours to go back to, it leads to the Images page."""
+
+    home = IMAGES
 
     @property
     def back(self) -> str:

@@ -1,0 +1,1 @@
+"""The REST API: handlers by subject, and the OpenAPI document."""

@@ -1,0 +1,53 @@
+"""Which page or form answers what, below the service's prefix."""
+
+from __future__ import annotations
+
+from tornado import web
+
+from hub_ext.web.pages import folder_forms, folders, images, session, sessions
+
+_ID = r"([0-9a-f]{32})"
+_FOLDER = f"folders/{_ID}/"
+_FOLDER_PAGES = [
+    ("folders", folders.FoldersPage),
+    ("folders/list", folders.FolderList),
+    ("folders/new", folder_forms.NewFolderForm),
+    (f"folders/{_ID}", folders.FilesPage),
+    (_FOLDER + "settings", folders.SettingsPage),
+    (_FOLDER + "change", folder_forms.ChangeFolderForm),
+    (_FOLDER + "clone", folder_forms.CloneForm),
+    (_FOLDER + "trash", folder_forms.TrashForm),
+    (_FOLDER + "restore", folder_forms.RestoreForm),
+    (_FOLDER + "purge", folder_forms.PurgeForm),
+    (_FOLDER + "transfer", folder_forms.TransferForm),
+    (_FOLDER + "invite", folder_forms.InviteForm),
+    (_FOLDER + f"shares/{_ID}/mode", folder_forms.ShareModeForm),
+    (_FOLDER + f"shares/{_ID}/stop", folder_forms.StopShareForm),
+    (_FOLDER + "stop-sessions", folder_forms.StopSessionsForm),
+    (_FOLDER + f"jobs/{_ID}/cancel", folder_forms.CancelJobForm),
+    (_FOLDER + "files/new-directory", folder_forms.NewDirectoryForm),
+    (_FOLDER + "files/rename", folder_forms.RenameFileForm),
+    (_FOLDER + "files/delete", folder_forms.DeleteFileForm),
+    ("invitations", folders.InvitationsPage),
+    (f"invitations/{_ID}/(accept|reject|leave)", folder_forms.AnswerForm),
+]
+_REQUEST = f"image-requests/{_ID}/"
+_IMAGE_PAGES = [
+    ("images", images.ImagesPage),
+    ("images/list", images.ImagesList),
+    ("images/give", images.GiveForm),
+    ("images/delete", images.DeleteImageForm),
+    (_REQUEST + "approve", images.ApproveForm),
+    (_REQUEST + "decline", images.DeclineForm),
+    (_REQUEST + "cancel", images.CancelRequestForm),
+    (f"sessions/{_ID}/image", session.SessionImage),
+    (f"sessions/{_ID}/image-request", images.AskForm),
+]
+
+ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
+    ("?", sessions.SessionsPage),
+    ("sessions/table", sessions.SessionsTable),
+    (f"sessions/{_ID}", session.SessionPage),
+    *_FOLDER_PAGES,
+    *_IMAGE_PAGES,
+]
