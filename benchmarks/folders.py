@@ -24,14 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from hub_ext.db.connection import Database
 from hub_ext.db.folder_models import FolderJobRow, FolderRow
+from hub_ext.folders.access import Person
 from hub_ext.folders.jobs import FolderJobs
 from hub_ext.folders.storage import FolderStorage
+from hub_ext.site import Policy
 
 REPEATS = 5
 FILES, FILE_BYTES = 10_000, 4_000
 LARGE_BYTES = 2_000_000_000
 LISTED = 200
 """Files in the folder that is listed meanwhile."""
+USER = Person("u")
 _PAUSE_S = 0.01
 
 
@@ -61,7 +64,7 @@ class Bench:
         self.database.upgrade()
         self.storage = FolderStorage(where / "folders")
         self.storage.prepare()
-        self.jobs = FolderJobs(self.database, self.storage)
+        self.jobs = FolderJobs(self.database, self.storage, Policy())
         self.latencies_s: list[float] = []
         self.progress: set[tuple[int, int]] = set()
 
@@ -83,7 +86,7 @@ class Bench:
         target = self.add_folder("cloning")
         began = time.perf_counter()
         with self.database.transaction() as db:
-            job_id = self.jobs.add_clone(db, folder_id=target, source_id=source, user="u").id
+            job_id = self.jobs.add_clone(db, folder_id=target, source_id=source, by=USER).id
         self.jobs.wake()
         while (job := self._job(job_id)).state == "running":
             self.progress.add((job.files_done, job.bytes_done))

@@ -319,7 +319,7 @@ class ApportionService(Application):
             store=SessionStore(database, changes),
             projects=ProjectStore(database, policy.unit),
             folders=FolderCatalogue(storage),
-            folder_jobs=FolderJobs(database, storage),
+            folder_jobs=FolderJobs(database, storage, policy),
             measuring=Measuring(database, storage),
             uploads=Uploads(database, storage),
             subpath_mounts=SubpathMounts(storage),

@@ -93,6 +93,9 @@ class FolderJobRow(Base):
     folder_id: Mapped[str]
     source_id: Mapped[str | None]
     user: Mapped[str]
+    groups: Mapped[list[str]] = mapped_column(JSON, default=list)
+    """Of the user, as the hub had them at the request; they decide what he may read."""
+    admin: Mapped[bool] = mapped_column(default=False)
     state: Mapped[str]
     """running, done, failed or cancelled"""
     bytes_done: Mapped[int] = mapped_column(BigInteger, default=0)

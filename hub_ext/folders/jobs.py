@@ -19,6 +19,9 @@ A purge that failed is begun again after a pause, for as long as the folder's ro
 The end of a job and what it means for the folder's row are one transaction: a clone that is
 whole is ``ready``; the row of one that failed or was cancelled goes, and so does that of a
 purged folder.
+
+Whether who asked for a clone may still read its source is looked at when it begins, every few
+seconds while it runs, and in the transaction that makes it ``ready``.
 """
 
 from __future__ import annotations
@@ -29,22 +32,30 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
-from hub_ext.db.folder_models import FolderJobRow, FolderRow, ShareRow
+from hub_ext.db.folder_models import FolderJobRow, FolderRow
 from hub_ext.errors import Conflict
+from hub_ext.folders.access import Person
+from hub_ext.folders.clone_right import refusal
 from hub_ext.folders.file_process import Progress, WorkFailed, run_file_work
 from hub_ext.folders.leftovers import Leftovers
 from hub_ext.folders.storage import FolderStorage, StorageError
 from hub_ext.folders.storage_root import CLONE, PURGE, create, exists, move
 
+if TYPE_CHECKING:  # the site holds the jobs
+    from hub_ext.site import Policy
+
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 30.0
 """A storage that was away is tried again this often."""
+_RIGHTS_EVERY_S = 2.0
+"""A copy goes on at most so long after its user has lost the right to read the source."""
 _AGAIN_AFTER_S = 60.0
 """A purge that failed is tried again so much later."""
 _AT_ONCE = {"clone": 2, "purge": 1}
@@ -53,16 +64,23 @@ _AT_ONCE = {"clone": 2, "purge": 1}
 class FolderJobs:
     """``add_*`` and ``cancel`` in the caller's transaction, then ``wake``; ``run`` does it."""
 
-    def __init__(
-        self, database: Database, storage: FolderStorage, leftovers: Leftovers | None = None
-    ) -> None:
+    def __init__(self, database: Database, storage: FolderStorage, policy: Policy) -> None:
         self._database = database
         self._storage = storage
-        self._leftovers = leftovers or Leftovers(database, storage)
+        self._policy = policy
+        self._leftovers = Leftovers(database, storage)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
 
-    def add_clone(self, db: Session, *, folder_id: str, source_id: str, user: str) -> FolderJobRow:
+    def add_clone(
+        self,
+        db: Session,
+        *,
+        folder_id: str,
+        source_id: str,
+        by: Person | None = None,
+        user: str = "",
+    ) -> FolderJobRow:
         """Copy ``source_id`` into the new folder, whose row is there in state ``cloning``.
 
         Whoever calls has looked at permissions and quota. Raises Conflict when the purge of
@@ -71,8 +89,9 @@ class FolderJobs:
         source = db.get(FolderRow, source_id, with_for_update=True)
         if source is not None and source.state == "purging":
             raise Conflict("The folder is being deleted.")
-        job = _new_job("clone", folder_id, user)
-        job.source_id = source_id
+        by = by or Person(user)
+        job = _new_job("clone", folder_id, by.name)
+        job.source_id, job.groups, job.admin = source_id, sorted(by.groups), by.admin
         if source is not None:
             job.bytes_total, job.files_total = source.used_bytes, source.used_files
         db.add(job)
@@ -103,6 +122,8 @@ class FolderJobs:
         """Until cancelled; jobs that run then go on at the next start."""
         discards = asyncio.create_task(self._wake_on_discards())
         sweeps = asyncio.create_task(self._leftovers.run())
+        rights = asyncio.create_task(self._watch_rights())
+        beside = (discards, sweeps, rights)
         try:
             while True:
                 self._woken.clear()
@@ -111,9 +132,9 @@ class FolderJobs:
                     async with asyncio.timeout(_LOOK_EVERY_S):
                         await self._woken.wait()
         finally:
-            for task in (discards, sweeps, *self._tasks.values()):
+            for task in (*beside, *self._tasks.values()):
                 task.cancel()
-            await asyncio.gather(discards, sweeps, *self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*beside, *self._tasks.values(), return_exceptions=True)
 
     async def _wake_on_discards(self) -> None:
         """What is discarded needs no job, only a sweep."""
@@ -121,6 +142,29 @@ class FolderJobs:
             await self._storage.discarded.wait()
             self._storage.discarded.clear()
             self._leftovers.wake()
+
+    async def _watch_rights(self) -> None:
+        """While something runs, end the clones of those who may not read the source any more."""
+        while True:
+            await asyncio.sleep(_RIGHTS_EVERY_S)
+            try:
+                if self._tasks and self._end_without_right():
+                    self.wake()
+            except Exception:
+                log.exception("looking at the rights of clones")
+
+    def _end_without_right(self) -> bool:
+        """Whether there were any; their tasks end with the next wake, as those cancelled."""
+        ended = False
+        with self._database.transaction() as db:
+            clones = select(FolderJobRow).where(
+                FolderJobRow.kind == "clone", FolderJobRow.state == "running"
+            )
+            for job in db.scalars(clones.with_for_update()).all():
+                if why := refusal(db, self._policy, job):
+                    _end(db, job, "failed", why)
+                    ended = True
+        return ended
 
     def _start_and_stop(self) -> None:
         """A task for each running row, none for others."""
@@ -192,7 +236,7 @@ class FolderJobs:
         target = CLONE + job.folder_id
         if await self._storage.at_root(lambda root: _begin_clone(root, job.folder_id)):
             return ""
-        self._check_share(job)
+        self._check_right(job)
         outcome = await run_file_work(
             {
                 "task": "clone",
@@ -207,23 +251,11 @@ class FolderJobs:
         self._note_progress(job.id, outcome.progress)
         return outcome.note
 
-    def _check_share(self, job: FolderJobRow) -> None:
-        """A clone may begin long after it was asked for. Raises WorkFailed.
-
-        Of a folder of a user, whose readers are its owner and those invited; who reads that
-        of a project depends on groups, which only the hub knows, at the request.
-        """
+    def _check_right(self, job: FolderJobRow) -> None:
+        """A clone may begin long after it was asked for. Raises WorkFailed."""
         with self._database.transaction() as db:
-            source = db.get(FolderRow, job.source_id)
-            if source is None or source.kind != "user" or source.owner == job.user:
-                return
-            share = select(ShareRow.id).where(
-                ShareRow.folder_id == source.id,
-                ShareRow.user == job.user,
-                ShareRow.state == "accepted",
-            )
-            if db.scalar(share) is None:
-                raise WorkFailed("The folder is not shared with you any more.")
+            if why := refusal(db, self._policy, job):
+                raise WorkFailed(why)
 
     async def _purge(self, job: FolderJobRow) -> str:
         name = PURGE + job.folder_id
@@ -248,9 +280,12 @@ class FolderJobs:
         """Unless it was cancelled meanwhile; then what it made is left over, and swept."""
         with self._database.transaction() as db:
             job = db.get(FolderJobRow, job_id, with_for_update=True)
-            if job is not None and job.state == "running":
-                job.note = note
-                _end(db, job, state, error)
+            if job is None or job.state != "running":
+                return
+            job.note = note
+            if state == "done" and (why := refusal(db, self._policy, job)):
+                state, error = "failed", why
+            _end(db, job, state, error)
 
 
 def _new_job(kind: str, folder_id: str, user: str) -> FolderJobRow:

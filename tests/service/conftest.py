@@ -205,7 +205,7 @@ def site(database: Database, tmp_path: Path) -> Site:
         store=SessionStore(database, changes),
         projects=ProjectStore(database, policy.unit),
         folders=FolderCatalogue(storage),
-        folder_jobs=FolderJobs(database, storage),
+        folder_jobs=FolderJobs(database, storage, policy),
         measuring=Measuring(database, storage),
         uploads=Uploads(database, storage),
         subpath_mounts=SubpathMounts(storage),

@@ -23,6 +23,7 @@ from hub_ext.errors import Conflict
 from hub_ext.folders import file_worker
 from hub_ext.folders import jobs as jobs_module
 from hub_ext.folders import measuring as measuring_module
+from hub_ext.folders.access import Person
 from hub_ext.folders.file_process import Outcome, WorkFailed
 from hub_ext.folders.jobs import FolderJobs
 from hub_ext.folders.leftovers import Leftovers
@@ -30,6 +31,7 @@ from hub_ext.folders.measuring import Measuring
 from hub_ext.folders.storage import FolderStorage, StorageError
 from hub_ext.folders.storage_root import opened_root
 from hub_ext.folders.walking import Usage, measure_tree
+from hub_ext.site import Policy
 
 SERVICE = """
 import asyncio, sys
@@ -37,8 +39,9 @@ from pathlib import Path
 from hub_ext.db.connection import Database
 from hub_ext.folders.jobs import FolderJobs
 from hub_ext.folders.storage import FolderStorage
+from hub_ext.site import Policy
 storage = FolderStorage(Path(sys.argv[2]))
-asyncio.run(FolderJobs(Database(sys.argv[1]), storage).run())
+asyncio.run(FolderJobs(Database(sys.argv[1]), storage, Policy()).run())
 """
 
 
@@ -48,7 +51,7 @@ class Lab:
     def __init__(self, database: Database, storage: FolderStorage) -> None:
         self.database = database
         self.storage = storage
-        self.jobs = FolderJobs(database, storage)
+        self.jobs = FolderJobs(database, storage, Policy())
 
     def folder(self, files: int = 0, state: str = "ready") -> str:
         folder_id = uuid.uuid4().hex
@@ -74,7 +77,7 @@ class Lab:
         """(job, folder)"""
         target = self.folder(state="cloning")
         with self.database.transaction() as db:
-            job = self.jobs.add_clone(db, folder_id=target, source_id=source, user="alice")
+            job = self.jobs.add_clone(db, folder_id=target, source_id=source, by=Person("alice"))
         self.jobs.wake()
         return job.id, target
 
@@ -233,13 +236,14 @@ async def test_a_clone_that_waited_begins_only_if_the_folder_is_still_shared(
                 ended_at=time.time() if share == "stopped" else None,
             )
         )
-        job = lab.jobs.add_clone(db, folder_id=target, source_id=source, user="bob")
+        job = lab.jobs.add_clone(db, folder_id=target, source_id=source, by=Person("bob"))
     async with lab.running():
         ended = await lab.until_ended(job.id)
         kept = {source, target} if state == "done" else {source}
         await lab.until(lambda: lab.names() == kept)
     assert ended.state == state
-    assert ended.error == ("" if state == "done" else "The folder is not shared with you any more.")
+    refused = "The folder is not shared with you any more. Nothing of the copy is kept."
+    assert ended.error == ("" if state == "done" else refused)
 
 
 async def test_a_cancelled_clone_is_gone_at_once_and_its_files_soon(lab: Lab) -> None:
@@ -449,7 +453,7 @@ async def test_only_leftovers_without_a_row_are_swept(lab: Lab) -> None:
     needed, upload = uuid.uuid4().hex, uuid.uuid4().hex
     folder = lab.folder(files=1)
     with lab.database.transaction() as db:
-        lab.jobs.add_clone(db, folder_id=needed, source_id=folder, user="alice")
+        lab.jobs.add_clone(db, folder_id=needed, source_id=folder, by=Person("alice"))
         now = time.time()
         db.add(
             UploadRow(

@@ -12,6 +12,7 @@ import pytest
 from hub_ext.db.folder_models import FolderJobRow, FolderRow
 from hub_ext.errors import Conflict
 from hub_ext.folders import trash
+from hub_ext.folders.access import Person
 from hub_ext.folders.measuring import LONGEST_S, Measuring
 from hub_ext.folders.trash_collector import TrashCollector
 from hub_ext.site import Site
@@ -167,7 +168,7 @@ async def test_of_what_is_being_deleted_no_clone_begins(lab: FolderLab, site: Si
     with site.database.transaction() as db:
         db.get_one(FolderRow, folder).state = "purging"
         with pytest.raises(Conflict, match="being deleted"):
-            site.folder_jobs.add_clone(db, folder_id="c" * 32, source_id=folder, user="ann")
+            site.folder_jobs.add_clone(db, folder_id="c" * 32, source_id=folder, by=Person("ann"))
         db.rollback()
 
 
