@@ -57,6 +57,7 @@ from hub_ext.settings import DeploymentSettings, SettingsError
 from hub_ext.site import Policy, Site
 from hub_ext.web.application import make_application
 from hub_ext.web.base import Parts
+from hub_ext.web.live import LiveTopics
 
 _PR_SET_PDEATHSIG = 1
 _BIND_ATTEMPTS = 100
@@ -265,7 +266,8 @@ class ApportionService(Application):
         site, settings = self._site()
         launcher, queue = Launcher(site), Queue(site)
         reconciler, culler = Reconciler(site, launcher), Culler(site, launcher)
-        parts = Parts(site, Submissions(site), launcher, queue, settings.spawner_token)
+        live = LiveTopics(site.changes, site.database.changed_tables)
+        parts = Parts(site, Submissions(site), launcher, queue, live, settings.spawner_token)
         await inventory.refresh(site)
         server = HTTPServer(make_application(parts))
         server.add_sockets(await self._sockets(settings.service_port))

@@ -36,6 +36,7 @@ class SessionRow(Base):
         ),
         Index("ix_sessions_status", "status"),
         Index("ix_sessions_user_submitted_at", "user", "submitted_at"),
+        Index("ix_sessions_project_order", "project", "order"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -71,6 +72,8 @@ class SessionRow(Base):
     """The validated launch request."""
     mounts: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     submitted_at: Mapped[float]
+    not_before: Mapped[float | None]
+    """It waits at least until then."""
     scheduled_at: Mapped[float | None]
     running_at: Mapped[float | None]
     ended_at: Mapped[float | None]
@@ -137,6 +140,7 @@ class RunRow(Base):
     __table_args__ = (
         Index("ix_runs_session_id", "session_id"),
         Index("ix_runs_project_ended_at", "project", "ended_at"),
+        Index("ix_runs_started_at", "started_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -194,6 +198,8 @@ class ProjectRow(Base):
     resource_groups: Mapped[list[str] | None] = mapped_column(JSON)
     kinds: Mapped[list[str] | None] = mapped_column(JSON)
     """What its sessions may use; null: everything."""
+    materials_folder_id: Mapped[str | None]
+    """Folder of the project that is mounted, read-only, in every session of it; null: none."""
     budget_gpu_h: Mapped[float | None]
     """GPU-hours (of a physical device) that it may use in its term."""
     member_limits: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -19,6 +19,7 @@ from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.queue import Queue
 from hub_ext.sessions.submission import Submissions, Submitter
 from hub_ext.site import Site
+from hub_ext.web.live import LiveTopics
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class Parts:
     submissions: Submissions
     launcher: Launcher
     queue: Queue
+    live: LiveTopics
     spawner_token: str
 
 

@@ -20,6 +20,7 @@ from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.submission import Submissions
 from hub_ext.site import Site
 from hub_ext.web.application import make_application
+from hub_ext.web.live import LiveTopics
 
 PREFIX = "/services/apportion/"
 ACCESS = "access:services!service=apportion"
@@ -108,6 +109,7 @@ async def serving(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         queue=queue,
         submissions=Submissions(site),
         launcher=Launcher(site),
+        live=LiveTopics(site.changes, site.database.changed_tables),
         spawner_token="spawner-token",
     )
     servers = [

@@ -14,7 +14,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 
-from hub_ext.db import connection, folder_models, image_models  # noqa: F401 (their tables)
+from hub_ext.db import (  # their tables
+    announcement_models,  # noqa: F401
+    connection,
+    folder_models,  # noqa: F401
+    image_models,  # noqa: F401
+)
 from hub_ext.db.connection import Database
 from hub_ext.db.models import Base, ProjectRow, RunRow, SessionRow, SliceRow
 from hub_ext.projects.bounds import bounds_of

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from hub_ext.db import folder_models, image_models  # noqa: F401 (their tables)
+from hub_ext.db import announcement_models, folder_models, image_models  # noqa: F401 (tables)
 from hub_ext.db.models import Base
 
 context.configure(

@@ -18,6 +18,7 @@ from hub_ext.web.api import (
     uploads,
 )
 from hub_ext.web.api.health import HealthHandler
+from hub_ext.web.api.live import LiveHandler
 from hub_ext.web.api.openapi import OpenApiHandler
 from hub_ext.web.base import UnknownPathHandler
 
@@ -30,6 +31,7 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     (f"sessions/{_ID}/history", sessions.HistoryHandler),
     (f"sessions/{_ID}/events", sessions.SessionEventsHandler),
     ("events", sessions.AllEventsHandler),
+    ("live", LiveHandler),
     ("dry-run", sessions.DryRunHandler),
     (f"sessions/{_ID}/image-request", images.SessionImageRequestHandler),
     ("images", images.ImagesHandler),

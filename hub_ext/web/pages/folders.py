@@ -47,6 +47,8 @@ templates.globals["files_url"] = files_url
 class FolderPage(Page, FolderApiHandler):
     """A page about folders."""
 
+    section = "folders"
+
     def invitations(self, db: Session) -> list[dict[str, Any]]:
         """The caller's open ones, accepted ones too."""
         rows = sharing.received(db, self.caller.name, ended=False, after="", limit=_SHARES_SHOWN)

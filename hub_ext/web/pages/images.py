@@ -58,6 +58,8 @@ class _Shelf:
 class ImagesList(Page, ImagesHandler):
     """The live part of the Images page."""
 
+    section = "images"
+
     template = "images_list.html"
 
     async def get(self) -> None:

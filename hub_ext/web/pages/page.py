@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from tornado import web
 
+from hub_ext.announcements import shown_to
 from hub_ext.errors import ApportionError
 from hub_ext.sessions.views import about, ordinal
 from hub_ext.web import translation
@@ -24,6 +27,9 @@ _SAID = "apportion-said"
 
 class Page(BaseHandler):
     """A page behind the hub's login."""
+
+    section = "-"
+    """Path, below the service, of the part of the navigation that the page belongs to."""
 
     async def prepare(self) -> None:
         """Without login: to the hub and back here."""
@@ -62,22 +68,30 @@ class Page(BaseHandler):
                 xsrf_token=(self.xsrf_token or b"").decode() if self.current_user else "",
                 about=about,
                 ordinal=ordinal,
-                **self._waiting(),
+                here=self.section,
+                navigation=cache(self._navigation),
                 **context,
             )
         )
 
-    def _waiting(self) -> dict[str, int]:
-        """For the navigation; an error page must not fail for it."""
-        nothing = {"invitations_waiting": 0, "image_requests_waiting": 0}
+    def _navigation(self) -> dict[str, Any]:
+        """What stands on every page, not in its parts; an error page must not fail for it."""
+        nothing: dict[str, Any] = {
+            "invitations_waiting": 0,
+            "image_requests_waiting": 0,
+            "announcements": [],
+        }
         if not self.current_user:
             return nothing
+        caller = self.caller
         try:
-            database, caller = self.site.database, self.caller
-            return {
-                "invitations_waiting": invitations_waiting(database, caller.name),
-                "image_requests_waiting": image_requests_waiting(database) if caller.admin else 0,
-            }
+            roles = self.roles()
+            with self.site.database.transaction() as db:
+                return {
+                    "invitations_waiting": invitations_waiting(db, caller.name),
+                    "image_requests_waiting": image_requests_waiting(db) if caller.admin else 0,
+                    "announcements": shown_to(db, caller.name, roles, time.time()),
+                }
         except SQLAlchemyError:
             log.warning("No numbers for the navigation", exc_info=True)
             return nothing

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from tornado import web
 
-from hub_ext.web.pages import folder_forms, folders, images, session, sessions
+from hub_ext.web.pages import (
+    announcements,
+    folder_forms,
+    folders,
+    images,
+    language,
+    session,
+    sessions,
+)
 
 _ID = r"([0-9a-f]{32})"
 _FOLDER = f"folders/{_ID}/"
@@ -48,6 +56,9 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     ("?", sessions.SessionsPage),
     ("sessions/table", sessions.SessionsTable),
     (f"sessions/{_ID}", session.SessionPage),
+    ("announcements/shown", announcements.AnnouncementsShown),
+    (r"announcements/(\d{1,15})/dismiss", announcements.DismissForm),
+    ("language", language.LanguageForm),
     *_FOLDER_PAGES,
     *_IMAGE_PAGES,
 ]

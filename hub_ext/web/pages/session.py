@@ -22,6 +22,8 @@ from hub_ext.web.templating import clock
 class SessionImage(Page):
     """The live part about the image."""
 
+    section = ""
+
     def get(self, session_id: str) -> None:
         """As on the page."""
         row = self.visible_session(session_id)

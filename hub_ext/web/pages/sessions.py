@@ -27,6 +27,8 @@ _COLOURS = {
 class SessionsTable(Page):
     """The live part of the Sessions page."""
 
+    section = ""
+
     template = "sessions_table.html"
 
     def get(self) -> None:

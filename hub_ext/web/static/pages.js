@@ -2,7 +2,7 @@
 "use strict";
 
 // Made once: a page may have hundreds of times.
-const clock = new Intl.DateTimeFormat([], { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 
 const localTimes = (root) => {
   for (const element of root.querySelectorAll("time[datetime]:not([data-local]):not(.countdown)")) {
@@ -20,13 +20,18 @@ const countdowns = (root) => {
   }
 };
 
+// Texts in the page's language, from the body's data-text-... attributes.
+const text = (name) => document.body.dataset[`text${name}`];
+
 const left = (seconds) =>
-  seconds < 120 ? `in ${Math.ceil(seconds)} s` : `in ${Math.round(seconds / 60)} minutes`;
+  seconds < 120
+    ? text("Seconds").replace("%s", Math.ceil(seconds))
+    : text("Minutes").replace("%s", Math.round(seconds / 60));
 
 setInterval(() => {
   for (const element of document.querySelectorAll("time.countdown[data-ends]")) {
     const seconds = Number(element.dataset.ends) - performance.now() / 1000;
-    element.textContent = seconds > 0 ? left(seconds) : "now";
+    element.textContent = seconds > 0 ? left(seconds) : text("Now");
   }
 }, 1000);
 
@@ -61,24 +66,11 @@ const problem = (text) => {
   if (text) box.scrollIntoView({ block: "nearest" });
 };
 
-const ENDED = "ended-sessions";
-let endedOpen = false;
-
 document.addEventListener("DOMContentLoaded", () => {
   localTimes(document);
   countdowns(document);
 });
-document.body.addEventListener("htmx:beforeSwap", () => {
-  endedOpen = document.getElementById(ENDED)?.open ?? false;
-});
-// Nobody's typing is replaced.
-document.body.addEventListener("htmx:beforeRequest", (event) => {
-  const typing = document.activeElement?.closest("#session form") != null;
-  if (typing && event.detail.elt.id === "session") event.preventDefault();
-});
-document.body.addEventListener("htmx:afterSwap", (event) => {
-  const ended = document.getElementById(ENDED);
-  if (ended) ended.open = endedOpen;
+document.body.addEventListener("htmx:afterSwap", () => {
   localTimes(document);
   countdowns(document);
 });
@@ -94,15 +86,10 @@ document.body.addEventListener("htmx:responseError", (event) => {
   try {
     message = JSON.parse(responseText).error.message;
   } catch {
-    message = status === 403 ? "" : "The service could not do that. Try again in a moment.";
+    message = status === 403 ? "" : text("Failed");
   }
-  const ended = "Your login has ended. Reload the page to log in again.";
-  problem(status === 401 ? ended : message || ended);
+  problem(status === 401 ? text("Login") : message || text("Login"));
 });
 document.body.addEventListener("htmx:sendError", () => {
-  problem("The service does not answer; this page shows the last known state and keeps trying.");
-});
-document.body.addEventListener("htmx:sseOpen", () => {
-  problem("");
-  refresh();
+  problem(text("Away"));
 });

@@ -1,0 +1,60 @@
+// Keeps a page up to date: one event stream a visible page, whose events name what has changed.
+// Parts of the page that show a topic carry it in data-live and ask again on the event "live".
+"use strict";
+
+(() => {
+  const RETRY_MS = 3000;
+  let stream = null;
+  let retry = null;
+  let lost = false;
+  let shown = null;
+
+  // What the reader has opened, ticked or typed stays as it is when a part is renewed.
+  const HIS_OWN = { open: "DETAILS", checked: "INPUT", value: "INPUT", selected: "OPTION" };
+  Idiomorph.defaults.ignoreActiveValue = true;
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) =>
+    HIS_OWN[name] !== element.tagName;
+
+  const parts = (topics) =>
+    [...document.querySelectorAll("[data-live]")].filter((part) =>
+      topics === null || part.dataset.live.split(" ").some((topic) => topics.includes(topic)));
+
+  const refresh = (topics) => {
+    for (const part of parts(topics)) htmx.trigger(part, "live");
+  };
+
+  const close = () => {
+    clearTimeout(retry);
+    stream?.close();
+    stream = null;
+  };
+
+  // A browser opens six connections to a host: pages that nobody sees give theirs back.
+  const open = () => {
+    close();
+    const { liveUrl, topics } = document.getElementById("main").dataset;
+    shown = topics;
+    if (!topics || document.hidden) return;
+    stream = new EventSource(`${liveUrl}&topics=${encodeURIComponent(topics)}`);
+    stream.addEventListener("open", () => {
+      if (lost) problem("");
+      lost = false;
+      refresh(null); // whatever has happened while nobody listened
+    });
+    stream.addEventListener("changed", (event) => refresh(JSON.parse(event.data)));
+    stream.addEventListener("error", () => {
+      lost = true;
+      if (stream?.readyState !== EventSource.CLOSED) return; // it tries again by itself
+      retry = setTimeout(open, RETRY_MS);
+    });
+  };
+
+  document.addEventListener("DOMContentLoaded", open);
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  // From the browser's own cache of pages ("back"), where streams are cut.
+  window.addEventListener("pageshow", (event) => { if (event.persisted) open(); });
+  // hx-boost swaps the body in place: the new page may have other topics.
+  document.addEventListener("htmx:afterSettle", () => {
+    if (document.getElementById("main").dataset.topics !== shown) open();
+  });
+})();
