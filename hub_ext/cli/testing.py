@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -24,6 +26,10 @@ PACKAGES = (
 )
 ENGINE_STOP_S = 30.0
 WORKERS = "2"
+MOST_AGAIN = 10
+"""More tests than that do not fail by the load of those beside them."""
+_TESTS_FAILED = 1  # pytest.ExitCode.TESTS_FAILED
+_LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -97,7 +103,31 @@ def _check(pytest_arguments: Sequence[str], terminal: Terminal) -> int:
     # order of their names, so that tests/e2e, whose few tests are the longest, goes first.
     spread = ["-n", WORKERS, "--dist", "loadfile", "--no-loadscope-reorder"]
     tests = _module("pytest", [*spread, *pytest_arguments])
+    if tests == _TESTS_FAILED and not pytest_arguments:
+        tests = _again(terminal)
     return tests or code
+
+
+def _again(terminal: Terminal) -> int:
+    """Run what has failed once more, alone: a full machine may have kept it waiting too long.
+
+    What then passes is named all the same: it depends on what runs beside it.
+    """
+    failed = _failed()
+    if not 0 < len(failed) <= MOST_AGAIN:
+        return _TESTS_FAILED
+    terminal.say("Failed beside other tests; once more, alone:")
+    for name in failed:
+        terminal.say(f"  {name}")
+    return _module("pytest", ["--last-failed"])
+
+
+def _failed() -> list[str]:
+    """What failed in the run that has just ended."""
+    try:
+        return sorted(json.loads((PROJECT / _LAST_FAILED).read_text()))
+    except (OSError, ValueError):
+        return []
 
 
 def _module(name: str, arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -103,6 +104,40 @@ def test_anything_that_fails_fails_the_run_but_the_tests_still_run(
 
     assert run().exit_code == 1
     assert machine.did[-1].startswith("pytest")
+
+
+def fail(root: Path, *names: str) -> None:
+    """As pytest writes down what has failed."""
+    record = root / testing._LAST_FAILED
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps(dict.fromkeys(names, True)))
+
+
+def test_what_fails_beside_others_is_run_once_more_alone(machine: Machine, tmp_path: Path) -> None:
+    machine.failing.add("pytest")
+    fail(tmp_path, "tests/e2e/test_up.py::test_ctrl_c")
+
+    result = run()
+
+    assert result.exit_code == 1  # as the second time, too
+    assert machine.did[-1] == "pytest --last-failed"
+    assert "tests/e2e/test_up.py::test_ctrl_c" in result.output
+
+
+def test_many_failures_are_not_tried_again(machine: Machine, tmp_path: Path) -> None:
+    machine.failing.add("pytest")
+    fail(tmp_path, *(f"tests/unit/test_{number}.py::test" for number in range(11)))
+
+    assert run().exit_code == 1
+    assert len([call for call in machine.did if call.startswith("pytest")]) == 1
+
+
+def test_a_selection_is_run_once(machine: Machine, tmp_path: Path) -> None:
+    machine.failing.add("pytest")
+    fail(tmp_path, "tests/unit/test_hours.py::test")
+
+    assert run("tests/unit").exit_code == 1
+    assert machine.did[-1].endswith("tests/unit")
 
 
 @pytest.fixture
