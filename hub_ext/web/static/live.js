@@ -19,8 +19,25 @@
     [...document.querySelectorAll("[data-live]")].filter((part) =>
       topics === null || part.dataset.live.split(" ").some((topic) => topics.includes(topic)));
 
+  // At once, then at most once in a while, and always after the last change: htmx's own throttle
+  // forgets what happens meanwhile. A part says with data-pause (ms) that it wants to be asked
+  // for less often.
+  const PAUSE_MS = 700;
+  const asked = new WeakMap();
+  const due = new WeakSet();
+  const ask = (part) => {
+    if (due.has(part)) return;
+    due.add(part);
+    const passed = performance.now() - (asked.get(part) ?? -Infinity);
+    setTimeout(() => {
+      due.delete(part);
+      asked.set(part, performance.now());
+      if (part.isConnected) htmx.trigger(part, "live");
+    }, Math.max(0, Number(part.dataset.pause ?? PAUSE_MS) - passed));
+  };
+
   const refresh = (topics) => {
-    for (const part of parts(topics)) htmx.trigger(part, "live");
+    for (const part of parts(topics)) ask(part);
   };
 
   const close = () => {
