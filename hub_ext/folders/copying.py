@@ -14,10 +14,12 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from hub_ext.folders.contents import WORK_UID
-from hub_ext.folders.walking import DEEPEST, DIRECTORY, VANISHED
+from hub_ext.folders.copied_links import CopiedLinks
+from hub_ext.folders.descent import VANISHED, Descent
 
 _SMALL = 128 * 1024
 """Bytes up to which one read and one write are faster than asking the kernel to copy."""
@@ -26,6 +28,8 @@ _CHUNK = 64 * 1024 * 1024
 _FICLONE = 0x40049409
 _MOST_UNREADABLE = 10
 _NAMED = 3
+_SHOWN = 100
+"""Letters of a path in a message."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _CANNOT = frozenset(
     {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EPERM}
@@ -51,10 +55,7 @@ class _Unreadable(Exception):
 class _Level:
     """A directory being copied."""
 
-    source_fd: int
-    target_fd: int
-    path: str
-    """Relative to the folder; "" the folder."""
+    name: str
     found: os.stat_result
     directories: list[str]
 
@@ -72,25 +73,23 @@ class TreeCopy:
         self._target_fd = target_fd
         self._on_progress = on_progress
         self._owned = os.geteuid() == 0
-        self._links: dict[tuple[int, int], str] = {}
+        self._links = CopiedLinks(target_fd)
+        self._levels: list[_Level] = []
         self._special: list[str] = []
+        self._specials = 0
         self._unreadable: list[str] = []
         self._reflinks = self._attributes = self._kernel_copies = True
 
     def run(self) -> None:
         """Raises CopyFailed; the target is half then. Changes the umask of the process."""
-        levels: list[_Level] = []
         os.umask(0)
         try:
-            _no_inherited_acl(self._target_fd)
-            self._enter(levels, self._source_fd, self._target_fd, ".", "")
-            while levels:
-                level = levels[-1]
-                if not level.directories:
-                    self._leave(levels.pop())
-                    continue
-                name = level.directories.pop()
-                self._descend(levels, level, name)
+            with (
+                closing(Descent(self._source_fd)) as source,
+                closing(Descent(self._target_fd)) as target,
+            ):
+                _no_inherited_acl(target.fd)
+                self._copy_all(source, target)
         except _Unreadable as error:
             raise CopyFailed(f"The folder cannot be read: {error.cause.strerror}.") from error
         except OSError as error:
@@ -100,120 +99,109 @@ class TreeCopy:
                 f"The storage became full after {self.files_done} files"
                 f" ({self.bytes_done / 1e9:.1f} GB). Nothing of the copy is kept."
             ) from error
-        finally:
-            for level in levels:
-                os.close(level.source_fd)
-                os.close(level.target_fd)
         self._refuse_unreadable()
 
     def note(self) -> str:
         """What was left out, in words; "" nothing."""
         if not self._special:
             return ""
-        return f"{len(self._special)} left out (pipes, sockets or devices): {_some(self._special)}."
+        named = _some(self._special, self._specials)
+        return f"{self._specials} left out (pipes, sockets or devices): {named}."
 
-    def _enter(
-        self, levels: list[_Level], source_at: int, target_at: int, name: str, path: str
-    ) -> None:
-        source_fd = _open_source(name, DIRECTORY, source_at)
-        try:
-            target_fd = os.open(name, DIRECTORY, dir_fd=target_at)
-        except BaseException:
-            os.close(source_fd)
-            raise
-        level = _Level(source_fd, target_fd, path, os.fstat(source_fd), [])
-        levels.append(level)
+    def _copy_all(self, source: Descent, target: Descent) -> None:
+        self._scan("", source.fd, target.fd)
+        while self._levels:
+            directories = self._levels[-1].directories
+            if directories:
+                self._descend(source, target, directories.pop())
+            else:
+                self._leave(source, target)
+
+    def _scan(self, name: str, source_fd: int, target_fd: int) -> None:
+        """Copy what is no directory, note what is."""
+        level = _Level(name, os.fstat(source_fd), [])
+        self._levels.append(level)
         with os.scandir(source_fd) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     level.directories.append(entry.name)
                 else:
-                    self._copy_entry(level, entry)
+                    self._copy_entry(entry, source_fd, target_fd)
 
-    def _descend(self, levels: list[_Level], level: _Level, name: str) -> None:
-        path = f"{level.path}/{name}" if level.path else name
-        if len(levels) >= DEEPEST:
-            raise CopyFailed(f"Directories are nested deeper than {DEEPEST}: {path[:80]!a}...")
-        os.mkdir(name, 0o700, dir_fd=level.target_fd)
+    def _descend(self, source: Descent, target: Descent, name: str) -> None:
         try:
-            self._enter(levels, level.source_fd, level.target_fd, name, path)
-        except _Unreadable as error:
-            self._cannot_read(path, error.cause)
-            os.rmdir(name, dir_fd=level.target_fd)
+            source.enter(name)
+        except OSError as error:
+            self._cannot_read(name, error)
+            return
+        os.mkdir(name, 0o700, dir_fd=target.fd)
+        target.enter(name)
+        self._scan(name, source.fd, target.fd)
 
-    def _leave(self, level: _Level) -> None:
+    def _leave(self, source: Descent, target: Descent) -> None:
         """Times last: writing into a directory changes them."""
-        try:
-            self._describe(level.source_fd, level.target_fd, level.found)
-        finally:
-            os.close(level.source_fd)
-            os.close(level.target_fd)
+        level = self._levels.pop()
+        if not self._levels:
+            self._links.close()
+        self._describe(source.fd, target.fd, level.found)
+        if source.leave() or target.leave():
+            raise CopyFailed(
+                "Directories were moved while they were copied, so that some cannot be found any"
+                " more. Clone again when nothing moves them."
+            )
 
-    def _copy_entry(self, level: _Level, entry: os.DirEntry[str]) -> None:
-        path = f"{level.path}/{entry.name}" if level.path else entry.name
+    def _path(self, name: str) -> str:
+        """Of a name in the directory that is being copied, relative to the folder."""
+        return "/".join([*(level.name for level in self._levels[1:]), name])
+
+    def _copy_entry(self, entry: os.DirEntry[str], source_fd: int, target_fd: int) -> None:
         try:
             if entry.is_symlink():
-                self._copy_symlink(level, entry.name)
+                self._copy_symlink(entry.name, source_fd, target_fd)
             elif entry.is_file(follow_symlinks=False):
-                self._copy_file(level, entry.name, path)
+                self._copy_file(entry.name, source_fd, target_fd)
             else:
-                self._special.append(path)
+                self._leave_out(entry.name)
                 return
         except _Unreadable as error:
-            self._cannot_read(path, error.cause)
+            self._cannot_read(entry.name, error.cause)
             return
         self.files_done += 1
         self._on_progress(self.bytes_done, self.files_done)
 
-    def _copy_symlink(self, level: _Level, name: str) -> None:
+    def _copy_symlink(self, name: str, source_fd: int, target_fd: int) -> None:
         try:
-            found = os.stat(name, dir_fd=level.source_fd, follow_symlinks=False)
-            leads_to = os.readlink(name, dir_fd=level.source_fd)
+            found = os.stat(name, dir_fd=source_fd, follow_symlinks=False)
+            leads_to = os.readlink(name, dir_fd=source_fd)
         except OSError as error:
             raise _Unreadable(error) from error
-        os.symlink(leads_to, name, dir_fd=level.target_fd)
+        os.symlink(leads_to, name, dir_fd=target_fd)
         if self._owned:
-            os.chown(name, WORK_UID, WORK_UID, dir_fd=level.target_fd, follow_symlinks=False)
+            os.chown(name, WORK_UID, WORK_UID, dir_fd=target_fd, follow_symlinks=False)
         times = (found.st_atime_ns, found.st_mtime_ns)
-        os.utime(name, ns=times, dir_fd=level.target_fd, follow_symlinks=False)
+        os.utime(name, ns=times, dir_fd=target_fd, follow_symlinks=False)
 
-    def _copy_file(self, level: _Level, name: str, path: str) -> None:
-        source = _open_source(name, _SOURCE, level.source_fd)
+    def _copy_file(self, name: str, source_fd: int, target_fd: int) -> None:
+        source = _open_source(name, source_fd)
         try:
             found = os.fstat(source)
             if not stat.S_ISREG(found.st_mode):
                 raise _Unreadable(OSError(errno.ENOENT, "it became something else"))
-            if found.st_nlink > 1 and self._link(level, name, path, found):
+            if found.st_nlink > 1 and self._links.link(found, target_fd, name):
                 return
-            mode = found.st_mode & 0o777
-            target = os.open(name, _TARGET, mode, dir_fd=level.target_fd)
-            try:
-                self._copy_content(source, target, found)
-                self._describe(source, target, found)
-            finally:
-                os.close(target)
+            self._copy_opened(source, found, target_fd, name)
         finally:
             os.close(source)
+        if found.st_nlink > 1:
+            self._links.remember(found, target_fd, name, self._path(name))
 
-    def _link(self, level: _Level, name: str, path: str, found: os.stat_result) -> bool:
-        """Another name of a file that was copied already; True when that could be kept."""
-        key = (found.st_dev, found.st_ino)
-        known = self._links.setdefault(key, path)
-        if known == path:
-            return False
+    def _copy_opened(self, source: int, found: os.stat_result, target_fd: int, name: str) -> None:
+        target = os.open(name, _TARGET, found.st_mode & 0o777, dir_fd=target_fd)
         try:
-            os.link(
-                known,
-                name,
-                src_dir_fd=self._target_fd,
-                dst_dir_fd=level.target_fd,
-                follow_symlinks=False,
-            )
-        except OSError as error:
-            if error.errno in _FULL:
-                raise
-            return False
-        return True
+            self._copy_content(source, target, found)
+            self._describe(source, target, found)
+        finally:
+            os.close(target)
 
     def _copy_content(self, source: int, target: int, found: os.stat_result) -> None:
         """As long as it was when it was opened; less if it became shorter meanwhile."""
@@ -289,25 +277,31 @@ class TreeCopy:
             if name.startswith(("user.", "system.posix_acl_")):
                 _copy_attribute(source, target, name)
 
-    def _cannot_read(self, path: str, error: OSError) -> None:
+    def _leave_out(self, name: str) -> None:
+        self._specials += 1
+        if len(self._special) < _NAMED:
+            self._special.append(_shown(self._path(name)))
+
+    def _cannot_read(self, name: str, error: OSError) -> None:
         if error.errno in VANISHED:
             return
-        self._unreadable.append(f"{path!a} ({error.strerror})")
+        self._unreadable.append(f"{_shown(self._path(name))!a} ({error.strerror})")
         if len(self._unreadable) >= _MOST_UNREADABLE:
             self._refuse_unreadable()
 
     def _refuse_unreadable(self) -> None:
         if self._unreadable:
+            named = _some(self._unreadable, len(self._unreadable))
             more = " or more" if len(self._unreadable) >= _MOST_UNREADABLE else ""
             raise CopyFailed(
-                f"{len(self._unreadable)}{more} cannot be read: {_some(self._unreadable)}."
+                f"{len(self._unreadable)}{more} cannot be read: {named}."
                 " Change their permissions in a session, or delete them, and clone again."
             )
 
 
-def _open_source(name: str, flags: int, directory_fd: int) -> int:
+def _open_source(name: str, directory_fd: int) -> int:
     try:
-        return os.open(name, flags, dir_fd=directory_fd)
+        return os.open(name, _SOURCE, dir_fd=directory_fd)
     except OSError as error:
         raise _Unreadable(error) from error
 
@@ -361,6 +355,11 @@ def _no_inherited_acl(target: int) -> None:
             raise
 
 
-def _some(paths: list[str]) -> str:
-    more = len(paths) - _NAMED
+def _shown(path: str) -> str:
+    """The end of a path that is too long for a message."""
+    return path if len(path) <= _SHOWN else "..." + path[-_SHOWN:]
+
+
+def _some(paths: list[str], number: int) -> str:
+    more = number - len(paths[:_NAMED])
     return ", ".join(paths[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -19,15 +19,16 @@ from typing import Any
 
 from hub_ext.folders.copying import CopyFailed, TreeCopy
 from hub_ext.folders.deleting import delete_tree
+from hub_ext.folders.descent import DIRECTORY
 from hub_ext.folders.storage_errors import FolderMissing, StorageError, of_storage
 from hub_ext.folders.storage_root import opened_folder, opened_root
-from hub_ext.folders.walking import DIRECTORY, count_tree, measure_tree
+from hub_ext.folders.walking import count_tree, measure_tree
 
 _PROGRESS_EVERY_S = 0.5
 _PR_SET_PDEATHSIG = 1
 _SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _IOPRIO_IDLE = 3 << 13
-_OPEN_FILES = 4096
+_OPEN_FILES = 1024
 
 
 class Reporter:

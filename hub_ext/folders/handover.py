@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from sqlalchemy import update
@@ -19,9 +19,10 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.folder_models import FolderRow
 from hub_ext.db.models import SessionRow
-from hub_ext.errors import ApportionError, BadValue, Conflict
+from hub_ext.errors import ApportionError, BadValue, Conflict, NotFound
+from hub_ext.folders.catalogue import HOME_FOLDER
 from hub_ext.folders.holders import identity
-from hub_ext.folders.session_mounts import Mount, recheck
+from hub_ext.folders.session_mounts import MATERIALS, Mount, is_materials, recheck
 from hub_ext.images.visibility import may_start
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import Why
@@ -62,14 +63,30 @@ async def _sources(site: Site, row: SessionRow) -> list[Mount]:
                 " him any more. Launch with another image.",
                 field=_IMAGE,
             )
-        mounts = recheck(db, site, person, planned)
+        mounts = recheck(db, site, person, planned, row.project)
         folders = _folders(db, mounts)
     for folder in folders:
         await site.folders.ready(site.database, folder)
+    if not await _room_for_materials(site, mounts):
+        mounts = [mount for mount in mounts if not is_materials(mount)]
     return [
         replace(mount, source=str(await _source(site, row.id, number, mount)))
         for number, mount in enumerate(mounts)
     ]
+
+
+async def _room_for_materials(site: Site, mounts: Sequence[Mount]) -> bool:
+    """Whether the materials of the project hide nothing that the user has there in his home."""
+    home = next((mount for mount in mounts if mount.name == HOME_FOLDER), None)
+    if home is None or not any(is_materials(mount) for mount in mounts):
+        return True
+    try:
+        there = await site.folders.storage.list(home.id, PurePosixPath(MATERIALS).name, limit=1)
+    except NotFound:
+        return True
+    except BadValue:  # a file, or a link to elsewhere
+        return False
+    return there.total == 0
 
 
 def _folders(db: Session, mounts: Sequence[Mount]) -> list[FolderRow]:

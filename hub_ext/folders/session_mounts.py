@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from hub_ext.db.folder_models import FolderRow
+from hub_ext.db.models import ProjectRow
 from hub_ext.errors import BadValue, OverLimit
 from hub_ext.folders.access import Access, Mode, Person
 from hub_ext.folders.catalogue import HOME_FOLDER, find, label, new_folder
@@ -25,6 +26,10 @@ from hub_ext.sessions.launch import FolderMount
 
 if TYPE_CHECKING:  # the site holds the folders
     from hub_ext.site import Site
+
+
+MATERIALS = f"{HOME}/materials"
+"""Where sessions of a project have the folder that it has chosen for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,14 @@ class MountPlan:
         self._made: dict[str, FolderRow] = {}
         self._known: list[FolderRow] | None = None
 
-    def mounts(self, chosen: Sequence[FolderMount], new_folders: Sequence[str]) -> list[Mount]:
-        """Home, dot-folders, the chosen and the new ones; outer targets first.
+    def mounts(
+        self,
+        chosen: Sequence[FolderMount],
+        new_folders: Sequence[str],
+        project: str | None = None,
+    ) -> list[Mount]:
+        """Home, dot-folders, the chosen and the new ones, the project's materials; outer targets
+        first.
 
         Raises BadValue naming the field for a folder that is not his, a mode that he does not
         have or a clash of targets; OverLimit for writing where the quota is used up.
@@ -97,7 +108,7 @@ class MountPlan:
         for folder in self._site.folders.names(self._db, self._user):
             if is_dot_folder(folder.name) and folder.id not in taken:
                 mounts.append(_automatic(folder))
-        return _without_clashes(mounts)
+        return with_materials(self._db, self._access, project, _without_clashes(mounts))
 
     def _home(self) -> Mount:
         folders = self._site.folders
@@ -259,8 +270,39 @@ def _without_clashes(mounts: list[Mount]) -> list[Mount]:
     return mounts
 
 
-def recheck(db: Session, site: Site, person: Person, mounts: Sequence[Mount]) -> list[Mount]:
-    """What is left of mounts that were planned earlier, as it holds now.
+def with_materials(
+    db: Session, access: Access, project: str | None, mounts: Sequence[Mount]
+) -> list[Mount]:
+    """The mounts with the materials of the project as it has chosen them by now.
+
+    Without, when it has none, when the user may not read them, and when he has chosen the
+    place for something else.
+    """
+    others = [mount for mount in mounts if not is_materials(mount)]
+    row = db.get(ProjectRow, project) if project is not None else None
+    folder = db.get(FolderRow, row.materials_folder_id) if row and row.materials_folder_id else None
+    if row is None or folder is None or (folder.kind, folder.owner) != ("project", row.name):
+        return others
+    if access.mode(folder) is None or any(_at_materials(mount) for mount in others):
+        return others
+    materials = _mount(folder, MATERIALS, "ro", auto=True)
+    return sorted([*others, materials], key=lambda mount: mount.target)
+
+
+def is_materials(mount: Mount) -> bool:
+    """Whether the mount is there because of the project."""
+    return mount.auto and mount.target == MATERIALS
+
+
+def _at_materials(mount: Mount) -> bool:
+    return mount.target == MATERIALS or mount.target.startswith(f"{MATERIALS}/")
+
+
+def recheck(
+    db: Session, site: Site, person: Person, mounts: Sequence[Mount], project: str | None = None
+) -> list[Mount]:
+    """What is left of mounts that were planned earlier, as it holds now, with the materials
+    that the project has chosen by now.
 
     A dot-folder that has gone is left out. A folder whose mode nobody asked for is mounted as
     it may be now. Raises BadValue for one that its user may not mount any more, and for a mode
@@ -268,8 +310,10 @@ def recheck(db: Session, site: Site, person: Person, mounts: Sequence[Mount]) ->
     folder, would lose work in silence.
     """
     access = Access(db, site.policy, person)
-    checked = [_rechecked(db, access, mount) for mount in mounts]
-    return [mount for mount in checked if mount is not None]
+    own = [mount for mount in mounts if not is_materials(mount)]
+    checked = [_rechecked(db, access, mount) for mount in own]
+    left = [mount for mount in checked if mount is not None]
+    return with_materials(db, access, project, left)
 
 
 def _rechecked(db: Session, access: Access, mount: Mount) -> Mount | None:

@@ -1,24 +1,13 @@
-"""Walks over a tree without following anything, to count what is in it.
-
-A directory is entered by one name relative to its open parent, with O_NOFOLLOW: whatever
-users swap meanwhile, the walk stays inside.
-"""
+"""Walks over a tree without following anything, to count what is in it."""
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-DEEPEST = 1000
-"""Levels of directories; each costs open files. Programs give up long before."""
-
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
-"""The name is gone, or is something else by now."""
+from hub_ext.folders.descent import VANISHED, Descent
 
 
 @dataclass(slots=True)
@@ -32,7 +21,7 @@ class Usage:
 
 
 def measure_tree(folder_fd: int) -> Usage:
-    """What is deeper than DEEPEST, or cannot be read, is not counted."""
+    """What cannot be read is not counted."""
     usage = Usage(bytes=os.fstat(folder_fd).st_blocks * 512)
     for found in _walk(folder_fd):
         usage.bytes += found.st_blocks * 512
@@ -51,37 +40,36 @@ def count_tree(folder_fd: int) -> tuple[int, int]:
 
 
 def _walk(folder_fd: int) -> Iterator[os.stat_result]:
-    """Everything in the tree, hard links once."""
+    """Everything in the tree, hard links once.
+
+    What is moved out of, or about in, the tree meanwhile may be missed or counted twice.
+    """
     seen: set[tuple[int, int]] = set()
-    levels: list[tuple[int, list[str]]] = [(os.open(".", DIRECTORY, dir_fd=folder_fd), [])]
+    way = Descent(folder_fd)
+    to_enter: list[list[str]] = [[]]
     try:
-        yield from _scan(levels[0], seen)
-        while levels:
-            fd, directories = levels[-1]
-            if not directories:
-                os.close(levels.pop()[0])
-                continue
-            name = directories.pop()
-            inner = _enter(fd, name) if len(levels) < DEEPEST else None
-            if inner is not None:
-                levels.append((inner, []))
-                yield from _scan(levels[-1], seen)
+        yield from _scan(way.fd, to_enter[-1], seen)
+        while to_enter:
+            if not to_enter[-1]:
+                del to_enter[len(to_enter) - 1 - way.leave() :]
+            elif _entered(way, to_enter[-1].pop()):
+                to_enter.append([])
+                yield from _scan(way.fd, to_enter[-1], seen)
     finally:
-        for fd, _ in levels:
-            os.close(fd)
+        way.close()
 
 
-def _enter(directory_fd: int, name: str) -> int | None:
+def _entered(way: Descent, name: str) -> bool:
     try:
-        return os.open(name, DIRECTORY, dir_fd=directory_fd)
+        way.enter(name)
     except OSError as error:
         if error.errno in VANISHED or isinstance(error, PermissionError):
-            return None
+            return False
         raise
+    return True
 
 
-def _scan(level: tuple[int, list[str]], seen: set[tuple[int, int]]) -> Iterator[os.stat_result]:
-    fd, directories = level
+def _scan(fd: int, directories: list[str], seen: set[tuple[int, int]]) -> Iterator[os.stat_result]:
     with os.scandir(fd) as entries:
         for entry in entries:
             try:

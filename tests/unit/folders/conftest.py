@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,18 @@ async def until(true: Callable[[], bool], limit_s: float = 30) -> None:
     async with asyncio.timeout(limit_s):
         while not true():  # noqa: ASYNC110 - a condition of the file system has no event
             await asyncio.sleep(0.01)
+
+
+@contextmanager
+def few_open_files(more: int = 500) -> Iterator[None]:
+    """Not many more than are open now."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = len(os.listdir("/proc/self/fd")) + more
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from hub_ext.folders import copying
+from hub_ext.folders import copying, descent
 from hub_ext.folders.copying import CopyFailed, TreeCopy
+from tests.deep_tree import listing, planted, removed
+from tests.unit.folders.conftest import few_open_files
 
 AS_ROOT = os.geteuid() == 0
 
@@ -134,6 +136,17 @@ def test_special_files_are_left_out_and_named(source: Path, target: Path) -> Non
     assert copy.note() == "1 left out (pipes, sockets or devices): pipe."
 
 
+def test_of_many_special_files_a_few_are_named_and_briefly(source: Path, target: Path) -> None:
+    deep = source.joinpath(*["d" * 100] * 5)
+    deep.mkdir(parents=True)
+    for number in range(5):
+        os.mkfifo(deep / f"pipe-{number}")
+    note = copy_tree(source, target).note()
+    assert note.startswith("5 left out (pipes, sockets or devices): ...ddd")
+    assert note.endswith(" and 2 more.")
+    assert len(note) < 500
+
+
 def test_files_that_cannot_be_read_fail_the_copy_and_are_named(
     source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,13 +223,31 @@ def test_a_directory_swapped_for_a_symlink_is_not_followed(
     assert sorted(os.listdir(target)) == ["first"]
 
 
-def test_directories_nested_too_deep_fail_the_copy(
-    source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_tree_deeper_than_any_path_is_copied_whole_with_few_open_files(
+    source: Path, target: Path
 ) -> None:
-    monkeypatch.setattr(copying, "DEEPEST", 20)
-    source.joinpath(*["d"] * 21).mkdir(parents=True)
-    with pytest.raises(CopyFailed, match="nested deeper than 20"):
-        copy_tree(source, target)
+    with planted(source) as names, removed(target), few_open_files():
+        copy = copy_tree(source, target)
+        assert listing(source) == listing(target)
+    assert copy.files_done == names
+
+
+def test_directories_moved_out_meanwhile_fail_the_copy_and_lead_nowhere_else(
+    source: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descent, "KEPT_OPEN", 3)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").touch()
+    moved = source.joinpath(*["d"] * 6)
+    (moved / "e" / "f" / "g").mkdir(parents=True)
+    (moved / "e" / "f" / "g" / "deepest").touch()
+
+    def move(_bytes_done: int, _files_done: int) -> None:
+        moved.rename(tmp_path / "outside" / "taken")
+
+    with pytest.raises(CopyFailed, match="Directories were moved while they were copied"):
+        copy_tree(source, target, move)
+    assert not list(target.rglob("secret"))
 
 
 def test_progress_moves_inside_one_large_file(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hub_ext.folders import walking
+from hub_ext.folders import descent, walking
 from hub_ext.folders.walking import count_tree, measure_tree
+from tests.deep_tree import allocated, planted
+from tests.unit.folders.conftest import few_open_files
 
 
 def opened(path: Path) -> int:
@@ -35,7 +37,7 @@ def test_the_measure_is_that_of_du(tree: Path) -> None:
     fd = opened(tree)
     usage = measure_tree(fd)
     os.close(fd)
-    assert usage.bytes == int(subprocess.check_output(["du", "-sB1", tree]).split()[0])
+    assert usage.bytes == allocated(tree)
     # file (once, with both its names), sparse, and two symlinks
     assert usage.files == 4
 
@@ -46,16 +48,40 @@ def test_a_copy_counts_lengths(tree: Path) -> None:
     os.close(fd)
 
 
-def test_what_is_too_deep_is_not_counted_and_stops_nothing(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_tree_deeper_than_any_path_is_counted_whole_with_few_open_files(tmp_path: Path) -> None:
+    with planted(tmp_path) as names:
+        used = allocated(tmp_path)
+        fd = opened(tmp_path)
+        with few_open_files():
+            measured, counted = measure_tree(fd), count_tree(fd)
+        os.close(fd)
+    assert measured.bytes == used
+    # Three files have two or three names, and count once.
+    assert (measured.files, counted[1]) == (names - 4, names - 4)
+    assert counted[0] > 4_000_000
+
+
+def test_directories_moved_out_meanwhile_lead_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walking, "DEEPEST", 10)
-    tree.joinpath(*["d"] * 15).mkdir(parents=True)
-    (tree / "d" / "counted").touch()
-    tree.joinpath(*["d"] * 15, "not-counted").touch()
+    monkeypatch.setattr(descent, "KEPT_OPEN", 3)
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    (outside / "inner").mkdir(parents=True)
+    (outside / "secret").write_text("x" * 100_000)
+    moved = tree.joinpath(*["d"] * 6)
+    (moved / "e" / "f" / "g").mkdir(parents=True)
+    (moved / "e" / "f" / "g" / "deepest").touch()
+    (tree / "later").touch()
     fd = opened(tree)
-    assert measure_tree(fd).files == 5
+    found = []
+    for seen in walking._walk(fd):
+        found.append(seen.st_size)
+        if len(found) == 11:
+            moved.rename(outside / "inner" / "taken")
     os.close(fd)
+    # nine directories and two files, of which none is outside
+    assert len(found) == 11
+    assert 100_000 not in found
 
 
 AS_NOBODY = """
