@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from hub_ext.cli.client import Client, ClientError
-from hub_ext.cli.parameters import Duration, FolderMount, Number, Size
+from hub_ext.cli.parameters import Duration, FolderMount, Moment, Number, Size
 from hub_ext.cli.service_command import INTERRUPTED, body_of, print_json, service_command
 from hub_ext.cli.tables import say, show_table, span
 from hub_ext.cli.terminal import Terminal
@@ -49,6 +49,11 @@ _LOOK_EVERY_S = 0.2
 @click.option("--count", type=int, help="So many sessions, each in the queue on its own.")
 @click.option(
     "--lifetime", "lifetime_s", type=Duration(), help="Stop it after so long, e.g. 2h, 90m."
+)
+@click.option(
+    "--not-before",
+    type=Moment(),
+    help="Let it wait until then, e.g. '2027-01-31 20:00' by this machine's clock.",
 )
 @click.option(
     "--preemptible/--no-preemptible",

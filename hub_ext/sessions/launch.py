@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from jupyterhub.slugs import is_valid_display_name
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -45,6 +48,41 @@ def _session_name(name: str) -> str:
 
 
 _SessionName = Annotated[str, Field(max_length=300), AfterValidator(_session_name)]
+
+
+def _unix_seconds(moment: Any) -> Any:
+    """A time as ISO 8601 has it; anything else goes on as it is."""
+    if isinstance(moment, bool):
+        raise ValueError("write Unix seconds, or a time such as 2027-01-31T08:00+09:00")
+    if not isinstance(moment, str):
+        return moment
+    try:
+        read = datetime.fromisoformat(moment.strip())
+    except ValueError:
+        raise ValueError("this is no time; write it as 2027-01-31T08:00+09:00") from None
+    if read.tzinfo is None:
+        raise ValueError("say in which time zone, as in 2027-01-31T08:00+09:00 or ...T08:00Z")
+    try:
+        return read.timestamp()
+    except OverflowError:
+        raise ValueError("this is no time of ours") from None
+
+
+_LATEST = 253_402_300_799
+"""The end of the year 9999."""
+_Moment = Annotated[
+    float,
+    BeforeValidator(_unix_seconds),
+    Field(ge=0, le=_LATEST, allow_inf_nan=False),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": _LATEST},
+                {"type": "string", "format": "date-time"},
+            ]
+        }
+    ),
+]
 
 
 class FolderMount(BaseModel):
@@ -82,6 +120,7 @@ class LaunchRequest(BaseModel):
     Numbers that are given win over those of the preset.
     preemptible: it may be reclaimed, after a warning; requeue: it then waits again at its
     old place. priority: the higher goes first among the sessions of its project.
+    not_before: it waits at least until then; Unix seconds, or ISO 8601 with a time zone.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -105,6 +144,7 @@ class LaunchRequest(BaseModel):
     preemptible: bool = False
     requeue: bool = True
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
+    not_before: _Moment | None = None
 
 
 def read_launch_request(values: Any) -> LaunchRequest:

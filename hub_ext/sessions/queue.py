@@ -40,6 +40,8 @@ class Queue:
         self._woken = asyncio.Event()
         self._rules = 0
         """Counts the changes of what sessions are placed by."""
+        self._next_start: float | None = None
+        """When the first of those who are set to start later may (Unix s)."""
         site.changes.listen(self._on_change)
         site.projects.listen(self.wake)
         site.changes.listen_to_nodes(self.wake)
@@ -57,10 +59,15 @@ class Queue:
             except Exception:
                 log.exception("A scheduling pass failed; the next one starts afresh.")
             with suppress(TimeoutError):
-                async with asyncio.timeout(_TICK_S):
+                async with asyncio.timeout(self._until_next()):
                     await self._woken.wait()
             await asyncio.sleep(_PAUSE_S)
             self._woken.clear()
+
+    def _until_next(self) -> float:
+        """Seconds until the next look, if nothing changes before."""
+        start, self._next_start = self._next_start, None
+        return _TICK_S if start is None else min(_TICK_S, max(0.0, start - time.time()))
 
     async def _pass(self) -> None:
         """One pass that holds up nobody while it thinks.
@@ -86,14 +93,21 @@ class Queue:
 
     def _read(self) -> model.Snapshot:
         with self._site.database.transaction() as db:
-            return read_snapshot(db, view_of(self._site))
+            snapshot = read_snapshot(db, view_of(self._site))
+        starts = (session.not_before for session in snapshot.sessions)
+        later = (start for start in starts if start is not None and start > snapshot.now)
+        self._next_start = min(later, default=None)
+        return snapshot
 
     def _write(self, snapshot: model.Snapshot, decisions: model.Decisions) -> None:
         site = self._site
         site.reservations, site.fair_share = decisions.reservations, decisions.fair_share
         evictions = [(evict.session_id, self._notice(evict)) for evict in decisions.evictions]
         grants = self._grants(snapshot, decisions.starts)
-        waits = [_wait(waiting, snapshot.now) for waiting in decisions.waiting]
+        later = {session.id: session.not_before for session in snapshot.sessions}
+        waits = [
+            _wait(waiting, snapshot.now, later[waiting.session_id]) for waiting in decisions.waiting
+        ]
         write_decisions(site.store, grants, evictions, waits)
 
     def _notice(self, evict: model.Evict) -> Notice:
@@ -137,7 +151,8 @@ class Queue:
         if not timeout_s:
             return
         for row in self._site.store.find(statuses={Status.PENDING}):
-            if time.time() - row.changed_at > timeout_s:  # one that was reclaimed waits anew
+            # one that was reclaimed waits anew, one that is set to start later from then on
+            if time.time() - max(row.changed_at, row.not_before or 0.0) > timeout_s:
                 why = Why(f"Waited longer than {timeout_s / 3600:g} hours.", "pending_timeout")
                 try:
                     self._site.store.transition(row.id, Status.EXPIRED, why, by="scheduler")
@@ -149,11 +164,14 @@ class Queue:
             self._woken.set()
 
 
-def _wait(waiting: model.Waiting, now: float) -> Wait:
+def _wait(waiting: model.Waiting, now: float, not_before: float | None) -> Wait:
     reason = waiting.reason
+    expected_at = None if waiting.estimate_s is None else now + waiting.estimate_s
+    if expected_at is None and reason.code == "not_before":
+        expected_at = not_before
     return Wait(
         waiting.session_id,
         Why(reason.message, reason.code, reason.help),
         waiting.position,
-        None if waiting.estimate_s is None else now + waiting.estimate_s,
+        expected_at,
     )

@@ -19,6 +19,7 @@ from hub_ext.projects.tree import read_projects
 from hub_ext.projects.usage import UsageHistory
 from hub_ext.scheduling import model
 from hub_ext.sessions.notices import EVICTIONS
+from hub_ext.sessions.start_time import start_time_reason
 from hub_ext.sessions.status import LIVE, STOPPING, Status
 from hub_ext.site import Policy, Site
 
@@ -45,6 +46,7 @@ _COLUMNS = (
     SessionRow.image,
     SessionRow.notice_code,
     SessionRow.dismissed,
+    SessionRow.not_before,
 )
 """All that a snapshot reads of a session. Of thousands, whole objects take ten times as long."""
 
@@ -79,12 +81,24 @@ def read_snapshot(
         now=now,
         nodes=_nodes(db, view, now),
         projects=scheduler_projects(db, policy, now, history),
-        sessions=_sessions(db, view, rows, held_reasons(db, policy, now, pending, history)),
+        sessions=_sessions(db, view, rows, _held(db, view, pending, now)),
         fgpu_per_gpu=policy.unit.per_gpu,
         fgpu_quantum_milli=policy.unit.quantum_milli,
         request_types=_request_types(rows),
         time_aware_k=policy.time_aware_k,
     )
+
+
+def _held(
+    db: Session, view: SnapshotView, pending: Sequence[SessionRow], now: float
+) -> dict[str, model.Reason]:
+    """Why some may not start whatever the capacity is: a time of their own, or their project."""
+    held = dict(held_reasons(db, view.policy, now, pending, view.history))
+    for row in pending:
+        reason = start_time_reason(row.not_before, now, view.policy.timezone)
+        if reason is not None:
+            held[row.id] = reason
+    return held
 
 
 def _sessions(
@@ -143,6 +157,7 @@ def _session(
         running_since=None if waits else row.running_at or row.scheduled_at,
         time_limit_s=row.lifetime_s,
         expected_duration_s=expected_duration_s,
+        not_before=row.not_before,
         image=row.image,
         resource_groups=resource_groups,
         ending=row.status in STOPPING or row.notice_code in EVICTIONS,

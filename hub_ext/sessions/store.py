@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
@@ -44,6 +44,8 @@ class NewSession:
     priority: int = 0
     preemptible: bool = False
     requeue: bool = True
+    not_before: float | None = None
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,6 @@ class SessionStore:
         now = time.time()
         # max + 1 is safe: this process is the only one that writes, one transaction at a time.
         row = SessionRow(
-            id=uuid.uuid4().hex,
             order=(db.scalar(select(func.max(SessionRow.order))) or 0) + 1,
             status=Status.PENDING,
             submitted_at=now,
@@ -97,7 +98,7 @@ class SessionStore:
             slices=[],
             reason_code="new",
             reason_message="Just submitted; the scheduler has not looked at it yet.",
-            **{field: getattr(new, field) for field in NewSession.__dataclass_fields__},
+            **{name: getattr(new, name) for name in NewSession.__dataclass_fields__},
         )
         db.add(row)
         try:

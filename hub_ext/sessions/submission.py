@@ -23,8 +23,10 @@ from hub_ext.projects.admission import Admission, Ask, admit, launch_project
 from hub_ext.scheduling import dry_run, model
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.launch import LaunchRequest, numbered, slug
+from hub_ext.sessions.once import once_ids, stored
 from hub_ext.sessions.shape import Shape, shape_of
 from hub_ext.sessions.snapshot import read_snapshot, view_of
+from hub_ext.sessions.start_time import check_start_time
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import NewSession, live_session
 from hub_ext.site import Site
@@ -57,18 +59,31 @@ class Submissions:
         self._site = site
 
     def submit(
-        self, submitter: Submitter, request: LaunchRequest, *, server_name: str | None = None
+        self,
+        submitter: Submitter,
+        request: LaunchRequest,
+        *,
+        server_name: str | None = None,
+        key: str = "",
     ) -> list[SessionRow]:
         """Store ``count`` PENDING sessions, all or none.
 
         ``server_name`` is the hub server that is being started, if the hub asks; the
-        first session takes it. Raises BadValue, Forbidden, OverLimit, Conflict.
+        first session takes it. ``key``: of the form that was sent; sent again, it answers
+        with the same sessions. Raises BadValue, Forbidden, OverLimit, Conflict.
         """
         user = submitter.user
+        ids = once_ids(user, key, request) if key else []
         with self._site.database.transaction() as db:
+            before = stored(db, ids) if ids else []
+            if before:
+                return before
+            if server_name is not None:
+                # the hub keeps the options of a server, also when their time has passed
+                request = _without_past_start(request)
             shape, admission = self._admitted(db, submitter, request)
             plan = MountPlan(db, self._site, submitter.person, keep=True)
-            mounts = plan.mounts(request.folders, request.new_folders)
+            mounts = plan.mounts(request.folders, request.new_folders, admission.project)
             rows = []
             for number in range(1, request.count + 1):
                 name, server = self._names(db, user, request, shape, number, server_name)
@@ -91,6 +106,8 @@ class Submissions:
                         priority=request.priority,
                         preemptible=request.preemptible,
                         requeue=request.requeue,
+                        not_before=request.not_before,
+                        **({"id": ids[number - 1]} if ids else {}),
                     ),
                     by=submitter.by or user,
                 )
@@ -121,7 +138,7 @@ class Submissions:
         with self._site.database.transaction() as db:
             shape, admission = self._admitted(db, submitter, request)
             plan = MountPlan(db, self._site, submitter.person, keep=False)
-            plan.mounts(request.folders, request.new_folders)
+            plan.mounts(request.folders, request.new_folders, admission.project)
             rows = [
                 _candidate(user, number, request, shape, admission)
                 for number in range(request.count)
@@ -140,7 +157,7 @@ class Submissions:
         for session in sessions:
             forecast = dry_run(snapshot, session, self._site.policy.placement)
             snapshot = replace(snapshot, sessions=(*snapshot.sessions, _assumed(session, forecast)))
-            forecasts.append(forecast)
+            forecasts.append(_with_start_time(forecast, session, snapshot.now))
         return forecasts
 
     def check_same(self, row: SessionRow, request: LaunchRequest) -> None:
@@ -160,6 +177,7 @@ class Submissions:
     ) -> tuple[Shape, Admission]:
         """Refuse what waiting cannot cure. What is not asked for, the project may choose."""
         user, groups, admin = submitter.user, submitter.groups, submitter.admin
+        check_start_time(request.not_before, self._site.policy.timezone)
         project, _role = launch_project(db, self._site, user, groups, admin, request.project)
         sees_all = admin and not submitter.by
         shape = shape_of(db, self._site, user, groups, sees_all, request, project.name)
@@ -260,13 +278,30 @@ def check_server_name(name: str) -> str:
 
 def _options(request: LaunchRequest, name: str) -> dict[str, Any]:
     """What the hub keeps, so that a later start asks for the same, once."""
-    options = request.model_dump(exclude_defaults=True, exclude={"count", "new_folders"})
+    once = {"count", "new_folders", "not_before"}
+    options = request.model_dump(exclude_defaults=True, exclude=once)
     folders = [*request.folders]
     names = {folder.name for folder in folders}
     extra = [{"name": folder} for folder in request.new_folders if folder not in names]
     if extra:
         options["folders"] = [*options.get("folders", []), *extra]
     return options | {"name": name}
+
+
+def _without_past_start(request: LaunchRequest) -> LaunchRequest:
+    if request.not_before is None or request.not_before > time.time():
+        return request
+    return request.model_copy(update={"not_before": None})
+
+
+def _with_start_time(
+    forecast: model.Forecast, session: model.Session, now: float
+) -> model.Forecast:
+    """Who is set to start later is expected then, as far as anybody knows."""
+    waiting = forecast.waiting
+    if waiting is None or session.not_before is None or waiting.reason.code != "not_before":
+        return forecast
+    return replace(forecast, waiting=replace(waiting, estimate_s=session.not_before - now))
 
 
 def _candidate(
@@ -285,6 +320,7 @@ def _candidate(
         lifetime_s=admission.lifetime_s,
         priority=request.priority,
         preemptible=request.preemptible,
+        not_before=request.not_before,
         notice_code="",
         submitted_at=time.time(),
         order=2**40 + number,

@@ -64,6 +64,7 @@ def session_json(site: Site, row: SessionRow) -> dict[str, Any]:
         "run_id": row.run_id,
         "notice": notice_json(row),
         "submitted_at": row.submitted_at,
+        "not_before": row.not_before,
         "scheduled_at": row.scheduled_at,
         "running_at": row.running_at,
         "ended_at": row.ended_at,
@@ -121,11 +122,12 @@ def forecast_json(forecasts: list[model.Forecast]) -> dict[str, Any]:
     assert waiting is not None
     when = f", in {about(waiting.estimate_s)}" if waiting.estimate_s is not None else ""
     reason = waiting.reason
+    place = f"{_who(starting, len(forecasts))} {ordinal(waiting.position)} in line{when}: "
     return {
         "starts_now": False,
         "node": None,
-        "sentence": f"{_who(starting, len(forecasts))} {ordinal(waiting.position)} in line{when}:"
-        f" {reason.message}",
+        # of who waits by his own wish nobody need know the place
+        "sentence": ("" if reason.code == "not_before" else place) + reason.message,
         "position": waiting.position,
         "estimate_s": waiting.estimate_s,
         "reason": {"code": reason.code, "message": reason.message, "help": reason.help},
