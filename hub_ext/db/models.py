@@ -91,6 +91,10 @@ class SessionRow(Base):
     stops_at: Mapped[float | None]
     evicted_for: Mapped[str | None]
     """Id of the session that it makes room for."""
+    ends_at: Mapped[float | None]
+    """Somebody has asked for it to be stopped then, as all sessions of a class when it is over."""
+    ends_why: Mapped[str | None]
+    """The sentence that its user reads."""
     dismissed: Mapped[bool] = mapped_column(default=False)
     """Its user was taken off the list of its project, and it starts only if he is back."""
     version: Mapped[int] = mapped_column(default=1)

@@ -80,6 +80,7 @@ class _Settable(_Strict):
     presets: list[str] | None = None
     resource_groups: list[str] | None = None
     kinds: list[str] | None = None
+    materials_folder_id: str | None = None
     budget_fgpu_h: _Number | None = None
     member_limits: Limits | None = None
 
@@ -115,11 +116,25 @@ class MemberChange(_Strict):
 
 
 class MemberImport(_Strict):
-    """Lines of ``user[,role]``. Nothing is written when one is wrong, unless ``skip_wrong``."""
+    """Lines of ``user[,role]``. Nothing is written when one is wrong, unless ``skip_wrong``.
+
+    ``preview``: as a dry run of the list has answered it; 409 when it would do something else
+    by now.
+    """
 
     csv: str
     dry_run: bool = False
     skip_wrong: bool = False
+    preview: Annotated[str, Field(max_length=64)] | None = None
+
+
+class SessionsEnd(_Strict):
+    """``warning_s``: seconds between warning and stop, 0: now; null: the site's usual warning.
+    ``keep_own``: the caller's sessions stay.
+    """
+
+    warning_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    keep_own: bool = False
 
 
 def is_user_name(name: str) -> bool:

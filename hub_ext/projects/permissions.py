@@ -9,6 +9,11 @@
 | describe   | title, description                                    | yes   | yes        | no     |
 | narrow     | images and presets, from those the admin allows       | yes   | yes        | no     |
 | restrict   | limits of members, up to those the admin has set      | yes   | yes        | no     |
+| equip      | the folder of materials that all its sessions mount   | yes   | yes        | no     |
+| announce   | messages to its members                               | yes   | yes        | no     |
+| end        | all its sessions, those of projects below it too      | yes   | yes        | no     |
+| report     | who has used how much of it                           | yes   | yes        | no     |
+| logs       | read what the sessions of others print                | yes   | no         | no     |
 | audit      | read its audit log                                    | yes   | yes        | no     |
 | prioritise | sessions beyond the members' highest priority         | yes   | yes        | no     |
 | appoint    | name and dismiss instructors                          | yes   | no         | no     |
@@ -36,6 +41,11 @@ class Action(StrEnum):
     DESCRIBE = "describe"
     NARROW = "narrow"
     RESTRICT = "restrict"
+    EQUIP = "equip"
+    ANNOUNCE = "announce"
+    END = "end"
+    REPORT = "report"
+    LOGS = "logs"
     AUDIT = "audit"
     PRIORITISE = "prioritise"
     APPOINT = "appoint"
@@ -51,7 +61,7 @@ class By:
 
 
 _MEMBER = frozenset({Action.SEE, Action.LAUNCH})
-_INSTRUCTOR = frozenset(Action) - {Action.APPOINT, Action.GOVERN}
+_INSTRUCTOR = frozenset(Action) - {Action.LOGS, Action.APPOINT, Action.GOVERN}
 _MAY = {
     Role.ADMIN: frozenset(Action),
     Role.INSTRUCTOR: _INSTRUCTOR,
@@ -70,6 +80,7 @@ _NEEDS = {
     "images": Action.NARROW,
     "presets": Action.NARROW,
     "member_limits": Action.RESTRICT,
+    "materials_folder_id": Action.EQUIP,
 }
 
 

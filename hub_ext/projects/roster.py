@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -64,10 +66,20 @@ class Roster:
         self._announce = announce
 
     def members(
-        self, project: str, *, role: Role | None = None, after: str = "", limit: int | None = None
+        self,
+        project: str,
+        *,
+        role: Role | None = None,
+        after: str = "",
+        limit: int | None = None,
+        containing: str = "",
     ) -> Sequence[MemberRow]:
-        """Those listed, by name; ``role``: only these; ``after``: names that follow this one."""
+        """Those listed, by name; ``role``: only these; ``after``: names that follow this one;
+        ``containing``: names with this in them, in capitals or not.
+        """
         query = select(MemberRow).where(MemberRow.project == project, MemberRow.user > after)
+        if containing:
+            query = query.where(MemberRow.user.icontains(containing, autoescape=True))
         if role is not None:
             query = query.where(MemberRow.role == role)
         with self._database.transaction() as db:
@@ -130,12 +142,20 @@ class Roster:
         return removal
 
     def import_list(
-        self, project: str, text: str, *, by: By, dry_run: bool = False, skip_wrong: bool = False
+        self,
+        project: str,
+        text: str,
+        *,
+        by: By,
+        dry_run: bool = False,
+        skip_wrong: bool = False,
+        previewed: str | None = None,
     ) -> list[Outcome]:
         """Add and change by a list; who is not in it stays. See ``member_list`` for its form.
 
         Nothing is written when a line is wrong, unless ``skip_wrong``; then the others are.
-        Raises NotFound, Forbidden, BadValue.
+        ``previewed``: what ``digest`` said of the dry run; nothing else is then written.
+        Raises NotFound, Forbidden, BadValue, Conflict.
         """
         lines = read_member_list(text)
         with self._database.transaction() as db:
@@ -148,6 +168,12 @@ class Roster:
             outcomes = [_outcome(line, listed.get(line.user), by) for line in lines]
             if dry_run:
                 return outcomes
+            if previewed is not None and digest(outcomes) != previewed:
+                raise Conflict(
+                    f"The members of project {project} have changed since the preview. Look at"
+                    " what the list would do now, then confirm again.",
+                    field="preview",
+                )
             if not skip_wrong:
                 _refuse_wrong(outcomes)
             for outcome in outcomes:
@@ -278,6 +304,15 @@ def _change(db: Session, member: MemberRow, role: Role, limits: dict[str, Any], 
 
 def _as_json(member: MemberRow) -> dict[str, Any]:
     return {"role": member.role, "limits": dict(member.limits)}
+
+
+def digest(outcomes: Sequence[Outcome]) -> str:
+    """Stands for exactly what a list would do: every line with its result."""
+    told = [
+        (each.line.number, each.line.user, each.line.role, each.result, each.line.problem)
+        for each in outcomes
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:

@@ -78,6 +78,7 @@ class ProjectSettings(BaseModel):
     presets: _Names | None = None
     resource_groups: _Names | None = None
     kinds: Annotated[list[Literal["interactive", "batch"]], Field(min_length=1)] | None = None
+    materials_folder_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
     budget_gpu_h: Annotated[float, Field(ge=0, le=_MAX_HOURS, allow_inf_nan=False)] | None = None
     member_limits: dict[str, Any] = {}
 

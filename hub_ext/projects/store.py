@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
+from hub_ext.db.folder_models import FolderRow
 from hub_ext.db.models import PresetRow, ProjectRow, ResourceGroupRow, SessionRow
 from hub_ext.errors import BadValue, Conflict, NotFound
 from hub_ext.fgpu import FgpuUnit
@@ -210,6 +211,8 @@ class ProjectStore:
         ):
             if given.get(column):
                 _check_known(getattr(settings, column), set(db.scalars(select(known))), column)
+        if given.get("materials_folder_id"):
+            _check_materials(db, name, settings.materials_folder_id or "")
         return settings
 
 
@@ -241,6 +244,18 @@ def _check_known(names: list[str], known: set[str], field: str) -> None:
             raise BadValue(
                 f"{field}: there is no {name[:80]}; there are {there}.", field=f"{field}.{number}"
             )
+
+
+def _check_materials(db: Session, name: str, folder_id: str) -> None:
+    """What all sessions of a project mount is the project's own."""
+    folder = db.get(FolderRow, folder_id)
+    ours = folder is not None and (folder.kind, folder.owner) == ("project", name)
+    if folder is None or not ours or folder.trashed_at is not None:
+        raise BadValue(
+            f"materials_folder_id: project {name} has no such folder; make one for it on the page"
+            " Folders first.",
+            field="materials_folder_id",
+        )
 
 
 def _write(

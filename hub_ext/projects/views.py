@@ -33,6 +33,7 @@ _AS_STORED = (
     "presets",
     "resource_groups",
     "kinds",
+    "materials_folder_id",
     "version",
 )
 

@@ -42,6 +42,7 @@ _GONE = {
     "hours": "the hours of its project have changed.",
     "folder": "it may keep its folders.",
     "term": "the term of its project has changed.",
+    "asked": "who asked for its end has called that off.",
 }
 """What has happened when the cause of a warning has gone, by its code."""
 

@@ -1,5 +1,5 @@
 """When a running session will have to end, and why: its lifetime, hours, term, idle time,
-a folder that it has to let go of.
+a folder that it has to let go of, somebody who has asked for it.
 
 Pure: rows and times in, the earliest end out. The culler warns and stops.
 """
@@ -17,6 +17,8 @@ from hub_ext.folders.holders import NOTICE, message_of
 from hub_ext.folders.session_mounts import Mount
 from hub_ext.projects.shares import last_day
 
+ASKED = "asked"
+"""Code of the warning that somebody ends the session, as an instructor after the class."""
 _IDLE_WARNING = 1 / 3
 """Of the idle time: who is at work is not warned."""
 _LATE_WARNING_S = 60.0
@@ -53,6 +55,7 @@ def ending_of(
     found = [
         *_of_lifetime(row),
         *_of_folders(row),
+        *_of_request(row),
         *_of_idleness(row, idle_s, active_at),
         *_of_projects(projects, now, timezone),
     ]
@@ -79,6 +82,11 @@ def _of_folders(row: SessionRow) -> Iterator[Ending]:
     for mount in [Mount.read(values, row.user) for values in row.mounts]:
         if mount.until is not None:
             yield Ending(mount.until, NOTICE, message_of(mount))
+
+
+def _of_request(row: SessionRow) -> Iterator[Ending]:
+    if row.ends_at is not None:
+        yield Ending(row.ends_at, ASKED, row.ends_why or "Its end was asked for.")
 
 
 def _of_idleness(row: SessionRow, idle_s: int | None, active_at: float | None) -> Iterator[Ending]:

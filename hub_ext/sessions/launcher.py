@@ -204,7 +204,7 @@ class Launcher:
 
     def _end_preempted(self, row: SessionRow, by: str) -> SessionRow:
         """Nothing of it runs any more: back to its old place in the queue, or the end."""
-        if row.requeue:
+        if row.requeue and row.ends_at is None:
             why = Why("It waits again, at its old place in the queue.", "requeued")
             return self._site.store.transition(row.id, Status.PENDING, why, by=by)
         why = Why(row.reason_message, row.reason_code)

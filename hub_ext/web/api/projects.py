@@ -10,7 +10,7 @@ from hub_ext.projects import body
 from hub_ext.projects.member_list import doubts
 from hub_ext.projects.membership import Role
 from hub_ext.projects.permissions import Action, By, may
-from hub_ext.projects.roster import counts
+from hub_ext.projects.roster import counts, digest
 from hub_ext.projects.store import Changed
 from hub_ext.projects.views import (
     member_json,
@@ -171,11 +171,18 @@ class ImportHandler(ProjectApiHandler):
     """Many members at once."""
 
     def post(self, name: str) -> None:
-        """A list of ``user[,role]``; ``dry_run`` only tells what each line would do."""
+        """A list of ``user[,role]``; ``dry_run`` only tells what each line would do, and
+        ``preview`` of its answer, sent with the list, makes sure of it.
+        """
         by = self.by(name)
         wanted = body.read_body(body.MemberImport, self.body())
         outcomes = self.site.projects.roster.import_list(
-            name, wanted.csv, by=by, dry_run=wanted.dry_run, skip_wrong=wanted.skip_wrong
+            name,
+            wanted.csv,
+            by=by,
+            dry_run=wanted.dry_run,
+            skip_wrong=wanted.skip_wrong,
+            previewed=wanted.preview,
         )
         added = [outcome.line.user for outcome in outcomes if outcome.result == "add"]
         self.reply(
@@ -183,6 +190,7 @@ class ImportHandler(ProjectApiHandler):
                 "written": not wanted.dry_run,
                 **counts(outcomes),
                 "lines": [outcome_json(outcome) for outcome in outcomes],
+                "preview": digest(outcomes),
                 "warnings": doubts(added),
             }
         )
