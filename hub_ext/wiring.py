@@ -22,6 +22,8 @@ from spawner.process import ApportionProcessSpawner
 
 _SERVICE = "apportion"
 _SERVICE_WATCH_S = 2
+_HANDED_ON = ("DOCKER_CERT_PATH", "DOCKER_CONFIG", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "PYTHONPATH")
+"""To the service, beside APPORTION_*: how to reach the engine, and what `docker login` keeps."""
 _TEMPLATES = Path(__file__).parents[1] / "spawner" / "templates"
 
 SERVICE_SCOPES = ["list:users", "servers"]
@@ -155,7 +157,7 @@ def _add_service(c: Any, config_file: str, settings: DeploymentSettings) -> None
         "environment": {
             name: value for name, value in os.environ.items() if name.startswith("APPORTION_")
         }
-        | {name: os.environ[name] for name in ("DOCKER_HOST", "PYTHONPATH") if name in os.environ},
+        | {name: os.environ[name] for name in _HANDED_ON if name in os.environ},
     }
     roles = [
         {"name": "apportion-service", "services": [_SERVICE], "scopes": SERVICE_SCOPES},

@@ -26,6 +26,8 @@ _CHUNK = 1024 * 1024
 _PATIENCE_S = 3600
 """How long the engine may be silent; a commit of many GB says nothing until it is done."""
 _KINDS = {0: "changed", 1: "added", 2: "deleted"}
+_NO_CREDENTIALS = "Credentials store error"
+"""Begins what docker-py says of a docker-credential-* program that fails or is missing."""
 _CONTAINERD = "io.containerd.snapshotter.v1"
 
 
@@ -162,7 +164,14 @@ def _explained() -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise EngineRefused(f"Docker says: {_discreet(str(error.explanation or error))}") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+    except docker.errors.DockerException as error:
+        if str(error).startswith(_NO_CREDENTIALS):
+            raise EngineRefused(
+                "The helper that keeps the passwords of `docker login` in the account of the"
+                f" service does not answer: {_discreet(str(error))}"
+            ) from error
+        raise EngineUnavailable(f"Docker does not answer: {_discreet(str(error))}") from error
+    except requests.exceptions.RequestException as error:
         raise EngineUnavailable(f"Docker does not answer: {_discreet(str(error))}") from error
 
 

@@ -24,11 +24,12 @@ SMALL = {"cpu": 1, "memory_mib": 1024}
 PIP = "/opt/apportion/bin/pip install --no-index --disable-pip-version-check"
 PYTHON = "/opt/apportion/bin/python"
 SAVED_LIMIT_S = 600
+REGISTRY_PASSWORD = "for-pushing-5b2e"
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    registry = Registry(tmp_path_factory.mktemp("registry"))
+    registry = Registry(tmp_path_factory.mktemp("registry"), REGISTRY_PASSWORD)
     yield registry
     registry.close()
 
@@ -40,7 +41,11 @@ def lab(
     config = tmp_path_factory.mktemp("config") / "jupyterhub_config.py"
     ours = (PROJECT / "jupyterhub_config.py").read_text()
     config.write_text(f"{ours}\nc.ApportionService.registry = '{registry.host}/lab'\n")
-    lab = make_lab("--simulate-gpus", "1x8GiB", config=config)
+    account = tmp_path_factory.mktemp("docker")
+    registry.log_in(account, REGISTRY_PASSWORD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_CONFIG", str(account))
+        lab = make_lab("--simulate-gpus", "1x8GiB", config=config)
     yield lab
     ours_only = f"{registry.host}/lab/"
     for image in lab.docker.images.list():
@@ -234,7 +239,9 @@ def pulled_back(lab: Lab, registry: Registry, reference: str) -> None:
     assert name in registry.repositories()
     before = lab.docker.images.get(reference).id
     lab.docker.images.remove(reference)
-    assert lab.docker.images.pull(*reference.rsplit(":", 1)).id == before
+    login = {"username": registry.user, "password": REGISTRY_PASSWORD}
+    pulled = lab.docker.images.pull(*reference.rsplit(":", 1), auth_config=login)
+    assert pulled.id == before
 
 
 def delete(ada: Person, lab: Lab, reference: str) -> None:

@@ -25,7 +25,7 @@ from hub_ext.images.saved_config import NewImage
 from hub_ext.images.saving import Saver
 from hub_ext.images.visibility import visible_images
 from hub_ext.nodes import inventory
-from hub_ext.nodes.engine import ImageFacts
+from hub_ext.nodes.engine import EngineRefused, ImageFacts
 from hub_ext.site import Site
 from tests.service.conftest import IMAGE
 from tests.service.image_engine import (
@@ -354,12 +354,12 @@ async def test_a_registry_that_refuses_leaves_the_local_image_and_says_so(
     site: Site, engine: ImageEngine
 ) -> None:
     object.__setattr__(site.policy, "registry", "registry.example.org/lab")
-    engine.image_store.registry_problem = "Docker says: denied"
+    engine.image_store.registry_problem = "Docker says: connection refused"
     row = await approved(site)
     await saver(site).work()
     row = request_row(site, row.id)
     assert row.state == "done"
-    assert "was not pushed to registry.example.org: Docker says: denied" in row.reason
+    assert "was not pushed to registry.example.org: Docker says: connection refused" in row.reason
     assert row.reference is not None
     assert row.reference in names(engine)
 
@@ -368,6 +368,34 @@ async def test_a_registry_that_refuses_leaves_the_local_image_and_says_so(
     await saver(site).work()
     assert engine.image_store.pushed == [row.reference]
     assert request_row(site, row.id).reason == ""
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        ("no basic auth credentials", "asks for a user and password. For an admin: run `docker"),
+        ("unauthorized: authentication required", "refuses the user and password that it was"),
+        ("denied: requested access to the resource is denied", "does not let that user push"),
+    ],
+)
+async def test_a_registry_that_wants_another_login_is_asked_once_and_the_image_stays(
+    site: Site, engine: ImageEngine, monkeypatch: pytest.MonkeyPatch, problem: str, told: str
+) -> None:
+    asked = []
+
+    def refuse(reference: str, progress: Callable[[float], None]) -> None:
+        asked.append(reference)
+        raise EngineRefused(f"Docker says: {problem}")
+
+    object.__setattr__(site.policy, "registry", "registry.example.org/lab")
+    monkeypatch.setattr(engine.image_store, "push", refuse)
+    row = await approved(site)
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert (row.state, row.reference in names(engine)) == ("done", True)
+    assert told in row.reason
+    assert "`docker login registry.example.org` in the account of the service" in row.reason
+    assert asked == [row.reference]
 
 
 async def test_an_unexpected_error_of_a_push_leaves_the_image_and_ends_the_request(
