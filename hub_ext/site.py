@@ -15,6 +15,7 @@ from hub_ext.folders.measuring import Measuring
 from hub_ext.folders.mounting import SubpathMounts
 from hub_ext.folders.uploads import Uploads
 from hub_ext.gpu.devices import GpuSource
+from hub_ext.gpu.readings import Readings
 from hub_ext.hub_client import HubClient
 from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.engine import Engine
@@ -23,6 +24,7 @@ from hub_ext.projects.usage import UsageHistory
 from hub_ext.scheduling.model import Resources, TaskPlacement
 from hub_ext.sessions.changes import Changes
 from hub_ext.sessions.store import SessionStore
+from hub_ext.sessions.waiting_times import WaitingTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +92,7 @@ class Site:
     """What each project is due, as of the last scheduling pass, by its name."""
     history: UsageHistory = field(default_factory=UsageHistory)
     """What the projects have used."""
+    waits: WaitingTimes = field(default_factory=WaitingTimes)
+    """How long sessions have waited."""
+    readings: Readings = field(default_factory=Readings)
+    """How busy the devices are."""

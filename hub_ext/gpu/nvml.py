@@ -30,6 +30,17 @@ class NvmlGpus:
             return []
         return [device for index in range(count) if (device := _read(index)) is not None]
 
+    def busy(self) -> dict[str, float]:
+        """By UUID, how busy each device is (0 to 1), of those that say it."""
+        if not self._open():
+            return {}
+        try:
+            count = pynvml.nvmlDeviceGetCount()
+        except pynvml.NVMLError:
+            return {}
+        readings = (_busy(index) for index in range(count))
+        return dict(filter(None, readings))
+
     def _open(self) -> bool:
         if self._available is None:
             try:
@@ -55,6 +66,16 @@ def _read(index: int) -> GpuDevice | None:
     except pynvml.NVMLError as error:
         return GpuDevice(index, uuid, "unknown", 0, problem=f"NVML says: {error}")
     return GpuDevice(index, uuid, model, memory)
+
+
+def _busy(index: int) -> tuple[str, float] | None:
+    """UUID and reading; None when the device gives none (MIG instances do not)."""
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        percent = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
+        return _text(pynvml.nvmlDeviceGetUUID(handle)), min(100, int(percent)) / 100
+    except pynvml.NVMLError:
+        return None
 
 
 def _text(value: str | bytes) -> str:

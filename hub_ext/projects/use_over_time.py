@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Integer, Select, and_, cast, func, or_, se
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hub_ext.db.models import RunRow
+from hub_ext.projects.periods import Period
 from hub_ext.projects.tree import Rows, lineage
 
 GPU, CPU, MEMORY = "gpu", "cpu", "memory"
@@ -25,29 +26,6 @@ RESOURCES = {
     MEMORY: (RunRow.memory_mib, 1024.0),
 }
 """The column of each, and how much in it is one GPU, one core, one GiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """``steps`` equal steps from ``begin`` to ``end``. Raises ValueError when there are none."""
-
-    begin: float
-    end: float
-    steps: int
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.end <= self.begin:
-            raise ValueError(f"{self.begin:g} to {self.end:g} has no {self.steps} steps.")
-
-    @property
-    def step_s(self) -> float:
-        """Length of a step."""
-        return (self.end - self.begin) / self.steps
-
-    @property
-    def times(self) -> list[float]:
-        """When each step begins."""
-        return [self.begin + step * self.step_s for step in range(self.steps)]
 
 
 @dataclass(frozen=True, slots=True)

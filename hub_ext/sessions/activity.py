@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from hub_ext.hub_client import HubClient, HubRefused, HubUnavailable
 
@@ -14,23 +15,37 @@ log = logging.getLogger(__name__)
 _EVERY_S = 60.0
 _TRUSTED_S = 3 * _EVERY_S
 """How old the hub's last answer may be. From its silence nothing is concluded."""
+_WATCHED_S = 10 * _EVERY_S
+"""How long it is asked after somebody has last looked."""
 
 
 class Activity:
-    """Asked of the hub once a minute, as long as somebody's idle time is limited."""
+    """Asked of the hub once a minute, as long as somebody's idle time is limited or shown."""
 
     def __init__(self, hub: HubClient, wanted: Callable[[], bool]) -> None:
         self._hub = hub
         self._wanted = wanted
         self._active_at: dict[tuple[str, str], float] = {}
         self._read_at = 0.0
+        self._watched_until = 0.0
+        self._watched = asyncio.Event()
 
     async def run(self) -> None:
         """For ever."""
         while True:
-            if self._wanted():
+            watched = time.monotonic() < self._watched_until
+            if watched or self._wanted():
                 await self.read()
-            await asyncio.sleep(_EVERY_S)
+            self._watched.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_EVERY_S):
+                    await self._watched.wait()
+
+    def watch(self) -> None:
+        """Somebody looks at idle sessions: ask soon, and for a while from now on."""
+        if time.monotonic() >= self._watched_until and not self.known:
+            self._watched.set()
+        self._watched_until = time.monotonic() + _WATCHED_S
 
     async def read(self) -> None:
         """Ask now; a hub that gives no answer changes nothing."""
