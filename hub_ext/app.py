@@ -267,7 +267,10 @@ class ApportionService(Application):
         launcher, queue = Launcher(site), Queue(site)
         reconciler, culler = Reconciler(site, launcher), Culler(site, launcher)
         live = LiveTopics(site.changes, site.database.changed_tables)
-        parts = Parts(site, Submissions(site), launcher, queue, live, settings.spawner_token)
+        parts = Parts(
+            *(site, Submissions(site), launcher, queue, live, culler.activity),
+            settings.spawner_token,
+        )
         await inventory.refresh(site)
         server = HTTPServer(make_application(parts))
         server.add_sockets(await self._sockets(settings.service_port))

@@ -73,6 +73,19 @@ class DockerEngine:
 
         await self._call(remove)
 
+    async def log(self, container_id: str, tail: int, since_s: int = 0) -> bytes | None:
+        """What its processes print; the engine keeps some megabytes of it (LOG_LIMITS)."""
+
+        def read(client: docker.DockerClient) -> bytes | None:
+            since = {"since": since_s} if since_s else {}
+            try:
+                printed = client.api.logs(container_id, timestamps=True, tail=tail, **since)
+            except docker.errors.NotFound:
+                return None
+            return bytes(printed)
+
+        return await self._call(read)
+
     async def _call(self, work: Callable[[Any], _T]) -> _T:
         """Run blocking ``work`` with the client. Raises EngineUnavailable."""
 

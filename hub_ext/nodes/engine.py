@@ -145,6 +145,18 @@ class ImageStore(Protocol):
 
 
 @runtime_checkable
+class LoggingEngine(Protocol):
+    """An engine that keeps what its sessions print."""
+
+    async def log(self, container_id: str, tail: int, since_s: int = 0) -> bytes | None:
+        """The last lines of standard output and error, each after its time (RFC 3339, UTC).
+
+        since_s: none from before this Unix time. None: the container is gone.
+        """
+        ...
+
+
+@runtime_checkable
 class SavingEngine(Protocol):
     """An engine whose sessions can become images."""
 

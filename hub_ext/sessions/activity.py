@@ -27,6 +27,8 @@ class Activity:
         self._wanted = wanted
         self._active_at: dict[tuple[str, str], float] = {}
         self._read_at = 0.0
+        self._said_at: dict[tuple[str, str], float] = {}
+        """When somebody last said that a server is in use, whatever the hub knows of it."""
         self._watched_until = 0.0
         self._watched = asyncio.Event()
 
@@ -58,6 +60,15 @@ class Activity:
         self._active_at = {
             key: server.active_at for key, server in servers.items() if server.active_at is not None
         }
+        self._said_at = {key: at for key, at in self._said_at.items() if key in servers}
+
+    def in_use(self, user: str, server_name: str) -> None:
+        """Somebody says that it is used now, such as by a program that runs in it.
+
+        Only this process knows: after a restart of the service the hub's time counts again,
+        and a session that is idle by it is warned anew before anything stops it.
+        """
+        self._said_at[user, server_name] = time.time()
 
     @property
     def known(self) -> bool:
@@ -66,4 +77,8 @@ class Activity:
 
     def of(self, user: str, server_name: str) -> float | None:
         """Unix s; None when nobody knows now."""
-        return self._active_at.get((user, server_name)) if self.known else None
+        if not self.known:
+            return None
+        active_at = self._active_at.get((user, server_name))
+        said_at = self._said_at.get((user, server_name))
+        return said_at if active_at is None else max(active_at, said_at or 0.0)

@@ -12,9 +12,10 @@ from jupyterhub.services.auth import HubOAuthenticated
 from tornado import web
 
 from hub_ext.db.models import SessionRow
-from hub_ext.errors import ApportionError, BadValue, NotFound
+from hub_ext.errors import ApportionError, BadValue, Forbidden, NotFound
 from hub_ext.projects.membership import Role, roles_of
 from hub_ext.projects.permissions import Action, may
+from hub_ext.sessions.activity import Activity
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.queue import Queue
 from hub_ext.sessions.submission import Submissions, Submitter
@@ -39,6 +40,7 @@ class Parts:
     launcher: Launcher
     queue: Queue
     live: LiveTopics
+    activity: Activity
     spawner_token: str
 
 
@@ -107,6 +109,20 @@ class BaseHandler(HubOAuthenticated, web.RequestHandler):
         if may(self.roles().get(row.project), Action.ROSTER):
             return row
         raise NotFound("There is no such session.")
+
+    def may_read_log(self, row: SessionRow) -> bool:
+        """Whether the caller may read what this session prints; it may be private."""
+        caller = self.caller
+        if row.user == caller.name or caller.admin:
+            return True
+        return may(self.roles().get(row.project), Action.LOGS)
+
+    def readable_log(self, session_id: str) -> SessionRow:
+        """A session whose log the caller may read. Raises NotFound, Forbidden."""
+        row = self.visible_session(session_id)
+        if not self.may_read_log(row):
+            raise Forbidden("Only its user and admins may read the log of a session.")
+        return row
 
     def roles(self) -> dict[str, Role]:
         """What the caller is, by project, in those that are not archived."""

@@ -16,6 +16,7 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
+from hub_ext.sessions.activity import Activity
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.submission import Submissions
 from hub_ext.site import Site
@@ -110,6 +111,7 @@ async def serving(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         submissions=Submissions(site),
         launcher=Launcher(site),
         live=LiveTopics(site.changes, site.database.changed_tables),
+        activity=Activity(site.hub, lambda: False),
         spawner_token="spawner-token",
     )
     servers = [

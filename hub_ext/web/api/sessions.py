@@ -12,15 +12,16 @@ from tornado.iostream import StreamClosedError
 from hub_ext.errors import BadValue
 from hub_ext.nodes import inventory
 from hub_ext.projects.body import is_user_name
-from hub_ext.projects.limits import LARGEST
 from hub_ext.projects.permissions import Action, may
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.edits import apply_change, read_session_change
 from hub_ext.sessions.launch import read_launch_request
-from hub_ext.sessions.status import LIVE, Status
+from hub_ext.sessions.listing import Wanted, find_page, read_place, read_sort
+from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import Why, is_live
 from hub_ext.sessions.views import forecast_json, history_json, session_json
 from hub_ext.web.base import ApiHandler
+from hub_ext.web.session_filters import read_node, read_statuses, read_text
 
 _HEARTBEAT_S = 20.0
 
@@ -29,31 +30,36 @@ class SessionsHandler(ApiHandler):
     """The queue's front door."""
 
     def get(self) -> None:
-        """Sessions, newest first.
+        """Sessions, newest first or by ``sort``.
 
         ``all=1``: of everybody (admin). ``project``: of all in it (its instructors).
-        ``live=1``: not the ended.
+        ``live=1``: not the ended; ``ended=1``: those alone. ``q``, ``status``, ``node`` filter.
         """
         limit = self.whole_number("limit", 50, 1, 500)
-        after = self.whole_number("after", LARGEST, 0, LARGEST)
+        sort = read_sort(self.get_query_argument("sort", ""), "new")
+        place = read_place(self.get_query_argument("after", ""), sort, "after")
+        with self.site.database.transaction() as db:
+            page = find_page(db, self._wanted(), sort=sort, place=place, limit=limit)
+            listed = [session_json(self.site, row) for row in page.rows]
+        after: str | int | None = page.after
+        if after is not None and sort == "new":  # as it was before there was a choice
+            after = page.rows[-1].order
+        self.reply({"sessions": listed, "after": after, "total": page.total})
+
+    def _wanted(self) -> Wanted:
+        """Raises BadValue."""
         everybody = self.get_query_argument("all", "") == "1" and self.caller.admin
-        live = self.get_query_argument("live", "") == "1"
         project = self.get_query_argument("project", "") or None
         if project is not None and may(self.roles().get(project), Action.ROSTER):
             everybody = True
-        rows = self.site.store.find(
+        live, ended = (self.get_query_argument(name, "") == "1" for name in ("live", "ended"))
+        return Wanted(
             user=None if everybody else self.caller.name,
-            project=project,
-            statuses=LIVE if live else None,
-            limit=limit + 1,
-            before=after,
-        )
-        page = rows[:limit]
-        self.reply(
-            {
-                "sessions": [session_json(self.site, row) for row in page],
-                "after": page[-1].order if len(rows) > limit else None,
-            }
+            projects=None if project is None else [project],
+            ended=None if live == ended else ended,
+            statuses=read_statuses(self),
+            text=read_text(self),
+            node=read_node(self),
         )
 
     async def post(self) -> None:
