@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from hub_ext.folders.quota import size_text
-from hub_ext.web import translation
+from hub_ext.web import formats, translation
+from hub_ext.web.sentences import sentence
 
 BASE_URL = os.environ.get("JUPYTERHUB_BASE_URL", "/")
 ROOT = f"{BASE_URL}services/apportion/"
@@ -36,7 +36,13 @@ def _environment() -> Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         translation.gettext, translation.ngettext, newstyle=True, pgettext=translation.pgettext
     )
-    environment.filters |= {"clock": clock, "size": size_text, "number": translation.number}
+    environment.filters |= {
+        "clock": clock,
+        "moment": formats.moment,
+        "size": formats.size,
+        "number": formats.number,
+        "sentence": sentence,
+    }
     environment.globals |= {
         "base": BASE_URL,
         "root": ROOT,

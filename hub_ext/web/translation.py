@@ -1,7 +1,8 @@
-"""The language of a page: gettext catalogues, numbers and dates as each language writes them.
+"""The language of a page: gettext catalogues and how they are found.
 
 Message ids are the English texts. ``locale/LANGUAGE.po`` beside this package has the others;
 a catalogue is compiled when it is first used, so that nothing has to be built or installed.
+How a language writes numbers and dates is in ``formats.py``.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
-from babel import Locale
+from babel import Locale, UnknownLocaleError
+from babel.core import get_global, parse_locale
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
 
 ENGLISH = "en"
 LOCALE_DIR = Path(__file__).parents[1] / "locale"
@@ -28,9 +30,15 @@ _language: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
 
 @cache
+def _files() -> dict[str, Path]:
+    """Catalogues by language tag: ``zh_CN.po`` and ``zh-CN.po`` are the one of zh-CN."""
+    return {path.stem.replace("_", "-"): path for path in sorted(LOCALE_DIR.glob("*.po"))}
+
+
+@cache
 def languages() -> dict[str, str]:
-    """Codes of the languages there are, each with its name in that language; English first."""
-    codes = [ENGLISH, *sorted(path.stem for path in LOCALE_DIR.glob("*.po"))]
+    """Tags of the languages there are, each with its name in that language; English first."""
+    codes = [ENGLISH, *_files()]
     return {code: str(Locale.parse(code, sep="-").get_display_name()) for code in codes}
 
 
@@ -41,10 +49,9 @@ def choose(chosen: str | None, accepted: str) -> str:
     """
     if chosen in languages():
         return chosen
-    for code in _by_preference(accepted):
-        for known in (code, code.partition("-")[0]):
-            if known in languages():
-                return known
+    for tag in _by_preference(accepted):
+        if (found := _of_tag(tag)) is not None:
+            return found
     return ENGLISH
 
 
@@ -62,9 +69,39 @@ def _by_preference(accepted: str) -> Sequence[str]:
     return [tag for _, _, tag in sorted(found)]
 
 
+def _of_tag(tag: str) -> str | None:
+    """Our language for a tag: the very one, else one of the same language and script.
+
+    So zh-CN and zh are read as zh-Hans, and zh-TW is not.
+    """
+    exact = {code.lower(): code for code in languages()}
+    if tag.lower() in exact:
+        return exact[tag.lower()]
+    wanted = _written(tag)
+    return next((code for code in languages() if wanted and _written(code) == wanted), None)
+
+
+def _written(tag: str) -> tuple[str, str] | None:
+    """Language and script of a tag, the likely script where it names none (CLDR)."""
+    try:
+        language, territory, script, *_ = parse_locale(tag, sep="-")
+    except (ValueError, UnknownLocaleError):
+        return None
+    likely = get_global("likely_subtags")
+    for known in (f"{language}_{territory}", language):
+        if script is None and known in likely:
+            script = parse_locale(likely[known])[2]
+    return language, script or ""
+
+
 def language() -> str:
-    """Code of the language of the page under way."""
+    """Tag of the language of the page under way, as in ``lang`` attributes."""
     return _language.get()
+
+
+def locale_name() -> str:
+    """The same as CLDR writes it: zh_Hans."""
+    return _language.get().replace("-", "_")
 
 
 def use(code: str) -> None:
@@ -83,15 +120,40 @@ def written_in(code: str) -> Iterator[None]:
 
 
 @cache
+def _messages(code: str) -> Catalog:
+    with _files()[code].open("rb") as stream:
+        return read_po(stream, locale=code.replace("-", "_"))
+
+
+@cache
 def _catalogue(code: str) -> NullTranslations:
-    path = LOCALE_DIR / f"{code}.po"
-    if code == ENGLISH or not path.exists():
+    if code not in _files():
         return NullTranslations()
     compiled = io.BytesIO()
-    with path.open("rb") as stream:
-        write_mo(compiled, read_po(stream, locale=code.replace("-", "_")))
+    write_mo(compiled, _messages(code))
     compiled.seek(0)
     return GNUTranslations(compiled)
+
+
+def messages(code: str, context: str) -> dict[str, str]:
+    """All that a language has under a context: the English text, and the translation."""
+    if code not in _files():
+        return {}
+    return {
+        message.id: message.string
+        for message in _messages(code)
+        if message.context == context
+        and not message.fuzzy
+        and isinstance(message.id, str)
+        and isinstance(message.string, str)
+        and message.string
+    }
+
+
+def look_again() -> None:
+    """Forget what was read: catalogues have come or changed."""
+    for kept in (_files, languages, _messages, _catalogue):
+        kept.cache_clear()
 
 
 def gettext(message: str) -> str:
@@ -107,8 +169,3 @@ def ngettext(singular: str, plural: str, number: int) -> str:
 def pgettext(context: str, message: str) -> str:
     """The same, where one English text means two things."""
     return _catalogue(_language.get()).pgettext(context, message)
-
-
-def number(value: float) -> str:
-    """A number as the language writes it: 1,234.5; at most three decimals."""
-    return str(format_decimal(value, locale=_language.get().replace("-", "_")))

@@ -24,6 +24,7 @@ from hub_ext.web.api.shares import (
 from hub_ext.web.pages.folders import files_url
 from hub_ext.web.pages.forms import Form
 from hub_ext.web.templating import ROOT
+from hub_ext.web.translation import gettext as _
 
 _LIST = f"{ROOT}folders"
 
@@ -46,7 +47,8 @@ class NewFolderForm(FolderForm, FoldersHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """What to do next."""
-        return [f"The folder {value['name']} is made. Upload files, or mount it in a session."]
+        said = _("The folder %(name)s is made. Upload files, or mount it in a session.")
+        return [said % {"name": value["name"]}]
 
 
 class ChangeFolderForm(FolderForm, FolderHandler):
@@ -65,7 +67,7 @@ class ChangeFolderForm(FolderForm, FolderHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It is kept."""
-        return ["Saved."]
+        return [_("Saved.")]
 
 
 class TrashForm(FolderForm, TrashHandler):
@@ -77,8 +79,8 @@ class TrashForm(FolderForm, TrashHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """How to have it back."""
-        name = value.get("name", "The folder")
-        return [f"{name} is in the trash; restore it there if you need it again."]
+        said = _("%(name)s is in the trash; restore it there if you need it again.")
+        return [said % {"name": value.get("name") or _("The folder")}]
 
 
 class RestoreForm(FolderForm, RestoreFolderHandler):
@@ -92,7 +94,7 @@ class RestoreForm(FolderForm, RestoreFolderHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It is back."""
-        return [f"{value['name']} is back."]
+        return [_("%(name)s is back.") % {"name": value["name"]}]
 
 
 class PurgeForm(FolderForm, FolderHandler):
@@ -110,7 +112,7 @@ class PurgeForm(FolderForm, FolderHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It goes on by itself."""
-        return [f"{value['name']} is being deleted for good."]
+        return [_("%(name)s is being deleted for good.") % {"name": value["name"]}]
 
 
 class TransferForm(FolderForm, TransferHandler):
@@ -125,7 +127,11 @@ class TransferForm(FolderForm, TransferHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """Whose it is."""
-        return [f"{value['name']} belongs to {value['kind']} {value['owner']} now."]
+        if value["kind"] == "project":
+            said = _("%(name)s belongs to project %(owner)s now.")
+        else:
+            said = _("%(name)s belongs to %(owner)s now.")
+        return [said % {"name": value["name"], "owner": value["owner"]}]
 
 
 class CloneForm(FolderForm, CloneHandler):
@@ -140,7 +146,8 @@ class CloneForm(FolderForm, CloneHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It goes on by itself."""
-        return [f"{value['folder']['name']} is being filled; this page shows how far it is."]
+        said = _("%(name)s is being filled; this page shows how far it is.")
+        return [said % {"name": value["folder"]["name"]}]
 
 
 class CancelJobForm(FolderForm, JobHandler):
@@ -152,7 +159,7 @@ class CancelJobForm(FolderForm, JobHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """Nothing of it stays."""
-        return ["Cancelled; nothing of the copy stays."]
+        return [_("Cancelled; nothing of the copy stays.")]
 
 
 class InviteForm(FolderForm, SharesHandler):
@@ -166,7 +173,8 @@ class InviteForm(FolderForm, SharesHandler):
     def done(self, value: dict[str, Any]) -> list[str]:
         """What happens next."""
         users = ", ".join(share["user"] for share in value["shares"])
-        return [f"Invited: {users}. They have the folder as soon as they accept."]
+        said = _("Invited: %(users)s. They have the folder as soon as they accept.")
+        return [said % {"users": users}]
 
 
 class ShareForm(FolderForm, ShareHandler):
@@ -175,8 +183,11 @@ class ShareForm(FolderForm, ShareHandler):
     def warnings(self, value: dict[str, Any]) -> list[str]:
         """Which sessions have the folder all the same."""
         asked = self.get_query_argument("stop_sessions", "") == "1"
-        until = "is warned and stopped" if asked else "has the folder as before until it ends"
-        return [f"The session {each['name']} {until}." for each in value["sessions"]]
+        if asked:
+            said = _("The session %(name)s is warned and stopped.")
+        else:
+            said = _("The session %(name)s has the folder as before until it ends.")
+        return [said % {"name": each["name"]} for each in value["sessions"]]
 
 
 class ShareModeForm(ShareForm):
@@ -190,7 +201,12 @@ class ShareModeForm(ShareForm):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """For whom."""
-        return [f"{value['user']} has the folder as {value['mode']} now."]
+        sentences = {
+            "ro": _("%(user)s may read the folder now."),
+            "rw": _("%(user)s may read the folder and write to it now."),
+            "rwd": _("%(user)s may read the folder, write to it and delete in it now."),
+        }
+        return [sentences[value["mode"]] % {"user": value["user"]}]
 
 
 class StopShareForm(ShareForm):
@@ -202,7 +218,7 @@ class StopShareForm(ShareForm):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """Who has lost it."""
-        return [f"{value['user']} has no part in this folder any more."]
+        return [_("%(user)s has no part in this folder any more.") % {"user": value["user"]}]
 
 
 class StopSessionsForm(FolderForm, HoldersHandler):
@@ -218,10 +234,13 @@ class StopSessionsForm(FolderForm, HoldersHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """Which."""
-        names = [f"{each['name']} of {each['user']}" for each in value["sessions"]]
+        of_whom = _("%(name)s of %(user)s")
+        names = [
+            of_whom % {"name": each["name"], "user": each["user"]} for each in value["sessions"]
+        ]
         if not names:
-            return ["No session holds it without a right to it any more."]
-        return [f"Warned, and stopped afterwards: {', '.join(names)}."]
+            return [_("No session holds it without a right to it any more.")]
+        return [_("Warned, and stopped afterwards: %(names)s.") % {"names": ", ".join(names)}]
 
 
 class AnswerForm(FolderForm, AnswerHandler):
@@ -234,13 +253,12 @@ class AnswerForm(FolderForm, AnswerHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """What follows."""
-        name = value["folder"]["name"]
         sentences = {
-            "accepted": f"{name} is yours to use: open it here, or mount it in a session.",
-            "rejected": f"You have declined {name}.",
-            "left": f"You have left {name}. Sessions that mount it keep it until they end.",
+            "accepted": _("%(name)s is yours to use: open it here, or mount it in a session."),
+            "rejected": _("You have declined %(name)s."),
+            "left": _("You have left %(name)s. Sessions that mount it keep it until they end."),
         }
-        return [sentences[value["state"]]]
+        return [sentences[value["state"]] % {"name": value["folder"]["name"]}]
 
 
 class FileForm(FolderForm, FilesHandler):
@@ -269,7 +287,7 @@ class NewDirectoryForm(FileForm):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It is there."""
-        return [f"{posixpath.basename(value['path'])} is made."]
+        return [_("%(name)s is made.") % {"name": posixpath.basename(value["path"])}]
 
 
 class RenameFileForm(FileForm):
@@ -286,7 +304,7 @@ class RenameFileForm(FileForm):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """How it is called."""
-        return [f"It is {value['path']} now."]
+        return [_("It is %(path)s now.") % {"path": value["path"]}]
 
 
 class DeleteFileForm(FileForm):
@@ -298,4 +316,4 @@ class DeleteFileForm(FileForm):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It is gone."""
-        return [f"{posixpath.basename(value['path'])} is deleted."]
+        return [_("%(name)s is deleted.") % {"name": posixpath.basename(value["path"])}]

@@ -14,7 +14,9 @@ from tornado import web
 from hub_ext.errors import ApportionError
 from hub_ext.web.base import ApiHandler
 from hub_ext.web.pages.page import Page
+from hub_ext.web.sentences import sentence
 from hub_ext.web.templating import ROOT
+from hub_ext.web.translation import gettext as _
 
 
 class Form(Page):
@@ -51,7 +53,7 @@ class Form(Page):
 
     def warnings(self, value: dict[str, Any]) -> list[str]:
         """What else there is to know."""
-        return list(value.get("warnings", []))
+        return [sentence(each) for each in value.get("warnings", [])]
 
     def reply(self, value: Any, status: int = 200) -> None:
         """Go on to the next page."""
@@ -73,11 +75,12 @@ class Form(Page):
             super().write_error(status_code, **kwargs)
             return
         if isinstance(error, ApportionError):
-            ApiHandler.reply(self, error.as_json(), error.status)
+            told = error.as_json()["error"] | {"message": sentence(error.message)}
+            ApiHandler.reply(self, {"error": told}, error.status)
             return
-        message = "Something went wrong here; the log of the service says more."
+        message = _("Something went wrong here; the log of the service says more.")
         if isinstance(error, web.HTTPError) and status_code < 500:
-            message = error.log_message or error.reason or self._reason
+            message = sentence(error.log_message or error.reason or self._reason)
         ApiHandler.reply(self, {"error": {"code": "bad_request", "message": message}}, status_code)
 
     def show(self, name: str, **context: Any) -> None:

@@ -36,6 +36,7 @@ from hub_ext.web.api.images import (
 from hub_ext.web.pages.forms import Form
 from hub_ext.web.pages.page import Page
 from hub_ext.web.templating import ROOT, templates
+from hub_ext.web.translation import gettext as _
 
 IMAGES = f"{ROOT}images"
 _MINE_SHOWN = 20
@@ -133,8 +134,10 @@ class AskForm(ImageForm, SessionImageRequestHandler):
     def done(self, value: dict[str, Any]) -> list[str]:
         """What happens next."""
         if value["state"] == State.REQUESTED:
-            return [f"{value['name']} is asked for. An admin decides; keep the session running."]
-        return [f"{value['name']} is being made. Keep the session running until it is there."]
+            said = _("%(name)s is asked for. An admin decides; keep the session running.")
+        else:
+            said = _("%(name)s is being made. Keep the session running until it is there.")
+        return [said % {"name": value["name"]}]
 
 
 class CancelRequestForm(ImageForm, ImageRequestHandler):
@@ -146,7 +149,7 @@ class CancelRequestForm(ImageForm, ImageRequestHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It is gone."""
-        return [f"The request for {value['name']} is cancelled."]
+        return [_("The request for %(name)s is cancelled.") % {"name": value["name"]}]
 
 
 class DecisionForm(ImageForm):
@@ -164,7 +167,8 @@ class ApproveForm(DecisionForm, ApproveHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It goes on by itself."""
-        return [f"{value['name']} of {value['user']} is being made."]
+        said = _("%(name)s of %(user)s is being made.")
+        return [said % {"name": value["name"], "user": value["user"]}]
 
 
 class DeclineForm(DecisionForm, DeclineHandler):
@@ -174,7 +178,8 @@ class DeclineForm(DecisionForm, DeclineHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """Who reads why."""
-        return [f"{value['name']} is declined; {value['user']} reads the reason."]
+        said = _("%(name)s is declined; %(user)s reads the reason.")
+        return [said % {"name": value["name"], "user": value["user"]}]
 
 
 class GiveForm(ImageForm, ImageHandler):
@@ -192,12 +197,17 @@ class GiveForm(ImageForm, ImageHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """Who."""
-        name = short_name(value["reference"])
-        if value["visibility"] == "all":
-            return [f"Everybody may use {name} now."]
-        if value["visibility"] == "project":
-            return [f"{name} may be used in {', '.join(value['projects'])} now."]
-        return [f"Only {value['owner']} may use {name} now."]
+        sentences = {
+            "all": _("Everybody may use %(name)s now."),
+            "project": _("%(name)s may be used in %(projects)s now."),
+            "user": _("Only %(owner)s may use %(name)s now."),
+        }
+        names = {
+            "name": short_name(value["reference"]),
+            "projects": ", ".join(value["projects"]),
+            "owner": value["owner"],
+        }
+        return [sentences[value["visibility"]] % names]
 
 
 class DeleteImageForm(ImageForm, ImagesHandler):
@@ -213,7 +223,7 @@ class DeleteImageForm(ImageForm, ImagesHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It is gone."""
-        return [f"{short_name(value['deleted'])} is deleted."]
+        return [_("%(name)s is deleted.") % {"name": short_name(value["deleted"])}]
 
 
 def _own_and_others(

@@ -14,10 +14,11 @@ from tornado import web
 
 from hub_ext.announcements import shown_to
 from hub_ext.errors import ApportionError
-from hub_ext.sessions.views import about, ordinal
 from hub_ext.web import translation
 from hub_ext.web.base import BaseHandler
+from hub_ext.web.formats import about, ordinal
 from hub_ext.web.navigation import image_requests_waiting, invitations_waiting
+from hub_ext.web.sentences import sentence
 from hub_ext.web.templating import ROOT, templates
 
 log = logging.getLogger(__name__)
@@ -99,11 +100,11 @@ class Page(BaseHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A page that says what is wrong, with a way back."""
         error = kwargs.get("exc_info", (None, None))[1]
-        message = "Something went wrong here."
+        message = translation.gettext("Something went wrong here.")
         if isinstance(error, ApportionError):
-            status_code, message = error.status, error.message
+            status_code, message = error.status, sentence(error.message)
         elif isinstance(error, web.HTTPError) and status_code < 500:
-            message = error.log_message or self._reason
+            message = sentence(error.log_message or self._reason)
         self.set_status(status_code)
         self.show("error.html", status=status_code, message=message)
 

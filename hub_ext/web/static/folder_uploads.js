@@ -9,11 +9,18 @@
   let running = null;
 
   const box = () => document.querySelector(".folder-uploads");
+  // Texts in the page's language, with named places.
+  const say = (name, places = {}) =>
+    (box()?.dataset[`text${name[0].toUpperCase()}${name.slice(1)}`] ?? "").replace(
+      /\{(\w+)\}/g, (place, key) => (Object.hasOwn(places, key) ? places[key] : place));
+  const number = (value, options) => value.toLocaleString(document.documentElement.lang, options);
   const sizeText = (size) => {
-    const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let step = 0;
+    const units = ["KiB", "MiB", "GiB", "TiB"];
+    if (size < 1024) return say("bytes", { number: number(size) });
+    let step = -1;
     while (size >= 1024 && step < units.length - 1) [size, step] = [size / 1024, step + 1];
-    return `${step ? size.toPrecision(3) : size} ${units[step]}`;
+    const digits = { minimumSignificantDigits: 3, maximumSignificantDigits: size < 1000 ? 3 : 4 };
+    return `${number(size, digits)} ${units[step]}`;
   };
   const element = (tag, className, text = "") => {
     const made = document.createElement(tag);
@@ -24,7 +31,7 @@
 
   class Refused extends Error {
     constructor(status, error) {
-      super(error.message || "The service refused this.");
+      super(error.message || say("refused"));
       this.status = status;
       this.code = error.code;
       this.offset = error.offset;
@@ -52,7 +59,7 @@
         }
         const lasting = request.status < 500 && request.status !== 429 && request.status !== 408;
         if (request.status === 401) {
-          error = { message: "Your login has ended. Reload the page, log in, and choose the file again." };
+          error = { message: say("login") };
         }
         if (lasting || request.status === 507) return reject(new Refused(request.status, error));
         reject(new Error(error.message || `status ${request.status}`));
@@ -85,7 +92,7 @@
       head.append(this.buttons);
       const progress = element("div", "progress my-1");
       progress.setAttribute("role", "progressbar");
-      progress.setAttribute("aria-label", `Upload of ${this.path}`);
+      progress.setAttribute("aria-label", say("bar", { path: this.path }));
       this.bar = element("div", "progress-bar");
       progress.append(this.bar);
       this.progress = progress;
@@ -97,7 +104,7 @@
     button(text, colour, action) {
       const made = element("button", `btn btn-sm btn-outline-${colour}`, text);
       made.type = "button";
-      made.setAttribute("aria-label", `${text} ${this.path}`);
+      made.setAttribute("aria-label", say("button", { button: text, path: this.path }));
       made.addEventListener("click", action);
       this.buttons.append(made);
     }
@@ -108,9 +115,9 @@
       this.bar.style.width = `${percent}%`;
       this.bar.className = `progress-bar ${colour ? `bg-${colour}` : ""}`;
       this.progress.setAttribute("aria-valuenow", String(Math.round(percent)));
-      const done = `${sizeText(this.sent)} of ${sizeText(this.size)}`;
-      const words = { waiting: "waits", paused: "paused", sending: "" }[this.state] ?? this.state;
-      this.text.textContent = [note || words, done].filter(Boolean).join("; ");
+      const done = say("progress", { done: sizeText(this.sent), total: sizeText(this.size) });
+      const words = ["waiting", "paused", "done", "cancelled", "unfinished"].includes(this.state);
+      this.text.textContent = [note || (words ? say(this.state) : ""), done].filter(Boolean).join("; ");
       this.text.classList.toggle("text-danger", colour === "danger");
       this.place.dataset.state = this.state;
     }
@@ -119,17 +126,17 @@
       this.state = state;
       this.show(note, colour);
       this.buttons.replaceChildren();
-      if (state === "sending" || state === "waiting") this.button("Pause", "secondary", () => this.pause());
-      if (state === "paused") this.button("Resume", "primary", () => this.resume());
+      if (state === "sending" || state === "waiting") this.button(say("pause"), "secondary", () => this.pause());
+      if (state === "paused") this.button(say("resume"), "primary", () => this.resume());
       if (state === "exists") {
-        this.button("Replace", "danger", () => {
+        this.button(say("replace"), "danger", () => {
           this.overwrite = true;
           this.resume();
         });
       }
-      if (state === "failed") this.button("Try again", "primary", () => this.resume());
-      if (state === "unfinished") this.button("Choose file", "primary", () => this.choose());
-      if (state !== "done") this.button(this.id ? "Discard" : "Cancel", "secondary", () => this.cancel());
+      if (state === "failed") this.button(say("again"), "primary", () => this.resume());
+      if (state === "unfinished") this.button(say("choose"), "primary", () => this.choose());
+      if (state !== "done") this.button(say(this.id ? "discard" : "cancel"), "secondary", () => this.cancel());
     }
 
     pause() {
@@ -166,7 +173,7 @@
     take(file) {
       const begun = localStorage.getItem(KEY + this.id);
       if (file.size !== this.size || (begun && begun !== String(file.lastModified))) {
-        this.set("unfinished", "This is another file, or it has changed since; discard this and upload it anew", "danger");
+        this.set("unfinished", say("other"), "danger");
         return;
       }
       this.file = file;
@@ -190,7 +197,7 @@
           if (error instanceof Refused && !this.settle(error)) return;
           if (error instanceof Refused) continue;
           this.sent = this.offset;
-          this.show("the connection is lost; trying again", "warning");
+          this.show(say("lost"), "warning");
           await this.pauseFor(wait);
           wait = Math.min(2 * wait, LONGEST_WAIT_MS);
         }
@@ -270,7 +277,7 @@
       localStorage.removeItem(KEY + this.id);
       this.id = "";
       this.sent = this.offset = this.size;
-      this.set("done", "uploaded", "success");
+      this.set("done", "", "success");
       uploads.delete(this);
       setTimeout(() => this.place.remove(), 8000);
       const files = document.getElementById("files");
@@ -369,11 +376,11 @@
     for (const place of document.querySelectorAll(".upload[data-id]:empty")) {
       const { id, path, size } = place.dataset;
       const upload = new Upload(place, { id, path, size: Number(size) });
-      upload.set("unfinished", "not finished; choose the same file again to go on");
+      upload.set("unfinished");
       askJson("GET", box().dataset.upload + id)
         .then((found) => {
           upload.offset = upload.sent = found.offset;
-          if (upload.state === "unfinished") upload.show("not finished; choose the same file again to go on");
+          if (upload.state === "unfinished") upload.show();
         })
         .catch(() => {});
     }

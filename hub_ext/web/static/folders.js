@@ -1,14 +1,7 @@
-// Pages of folders: parts that stay up to date, and what opens for typing.
+// Pages of folders and images: what opens for typing.
 "use strict";
 
 (() => {
-  // A part that is being used is not replaced; what nobody sees is not asked for.
-  document.body.addEventListener("htmx:beforeRequest", (event) => {
-    const part = event.detail.elt;
-    if (!part.matches("[data-live]")) return;
-    const used = part.querySelector("details[open]") || part.querySelector(":focus");
-    if (used || document.hidden) event.preventDefault();
-  });
   document.body.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target === document.body) {
       document.querySelector("#said .alert")?.focus();

@@ -9,11 +9,34 @@
   let lost = false;
   let shown = null;
 
-  // What the reader has opened, ticked or typed stays as it is when a part is renewed.
-  const HIS_OWN = { open: "DETAILS", checked: "INPUT", value: "INPUT", selected: "OPTION" };
-  Idiomorph.defaults.ignoreActiveValue = true;
-  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) =>
-    HIS_OWN[name] !== element.tagName;
+  // What the reader has opened, ticked or typed stays as it is when a part is renewed; what he
+  // has not touched follows the service. What is on its way stays marked as that.
+  const renewed = new WeakSet();
+  const changed = {
+    value: (element) => element.tagName !== "BUTTON" && element.value !== element.defaultValue,
+    checked: (element) => element.checked !== element.defaultChecked,
+    selected: (element) => {
+      const options = [...element.closest("select").options];
+      const given = options.findLastIndex((option) => option.defaultSelected);
+      return !options[Math.max(given, 0)].selected;
+    },
+    open: (element) => element.tagName === "DETAILS",
+    class: (element) => element.classList.contains("htmx-request"),
+    disabled: (element) => element.hasAttribute("data-disabled-by-htmx"),
+    "data-disabled-by-htmx": () => true,
+  };
+  const his = (name, element) => Object.hasOwn(changed, name) && changed[name](element);
+  Object.assign(Idiomorph.defaults, { ignoreActiveValue: true });
+  Object.assign(Idiomorph.defaults.callbacks, {
+    // Asked once for the attribute and then for what shows: the first answer holds for both.
+    beforeAttributeUpdated: (name, element) => {
+      if (renewed.has(element) && name !== "open") return true;
+      if (his(name, element)) return false;
+      if (name === "value" || name === "checked") renewed.add(element);
+      return true;
+    },
+    afterNodeMorphed: (element) => renewed.delete(element),
+  });
 
   const parts = (topics) =>
     [...document.querySelectorAll("[data-live]")].filter((part) =>
@@ -66,6 +89,10 @@
     });
   };
 
+  // What nobody sees is not asked for; it is as soon as somebody looks.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (document.hidden && event.detail.elt.matches("[data-live]")) event.preventDefault();
+  });
   document.addEventListener("DOMContentLoaded", open);
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   // From the browser's own cache of pages ("back"), where streams are cut.

@@ -25,8 +25,8 @@ const text = (name) => document.body.dataset[`text${name}`];
 
 const left = (seconds) =>
   seconds < 120
-    ? text("Seconds").replace("%s", Math.ceil(seconds))
-    : text("Minutes").replace("%s", Math.round(seconds / 60));
+    ? text("Seconds").replace("{number}", Math.ceil(seconds))
+    : text("Minutes").replace("{number}", Math.round(seconds / 60));
 
 setInterval(() => {
   for (const element of document.querySelectorAll("time.countdown[data-ends]")) {
