@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from hub_ext.projects.admission import Admission, Ask, admit, launch_project
 from hub_ext.scheduling import dry_run, model
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.launch import LaunchRequest, numbered, slug
-from hub_ext.sessions.once import once_ids, stored
+from hub_ext.sessions.once import stored
 from hub_ext.sessions.shape import Shape, shape_of
 from hub_ext.sessions.snapshot import read_snapshot, view_of
 from hub_ext.sessions.start_time import check_start_time
@@ -64,16 +65,16 @@ class Submissions:
         request: LaunchRequest,
         *,
         server_name: str | None = None,
-        key: str = "",
+        ids: Sequence[str] = (),
     ) -> list[SessionRow]:
         """Store ``count`` PENDING sessions, all or none.
 
         ``server_name`` is the hub server that is being started, if the hub asks; the
-        first session takes it. ``key``: of the form that was sent; sent again, it answers
-        with the same sessions. Raises BadValue, Forbidden, OverLimit, Conflict.
+        first session takes it. ``ids``: what the sessions are to be called (see ``once_ids``);
+        when they are there already, they are the answer.
+        Raises BadValue, Forbidden, OverLimit, Conflict.
         """
         user = submitter.user
-        ids = once_ids(user, key, request) if key else []
         with self._site.database.transaction() as db:
             before = stored(db, ids) if ids else []
             if before:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,18 +12,18 @@ from hub_ext.folders.access import Access, Mode, Person
 from hub_ext.folders.catalogue import HOME_FOLDER
 from hub_ext.folders.names import is_dot_folder
 from hub_ext.site import Site
+from hub_ext.web.translation import gettext
 
 
 def launch_folders(
-    db: Session, site: Site, person: Person, last: dict[str, Any]
+    db: Session, site: Site, person: Person, asked: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Own ones first, then those that others share, then those of projects.
 
-    ``last``: the options of the last launch. Home and own dot-folders are not there to choose:
-    every session has them.
+    ``asked``: folders as a launch request has them, which are ticked. Home and own dot-folders
+    are not there to choose: every session has them.
     """
     access = Access(db, site.policy, person)
-    asked = last.get("folders") or []
     found = []
     for row in access.candidates(db):
         mode, own = access.mode(row), row.kind == "user" and row.owner == person.name
@@ -54,4 +55,6 @@ def _is(row: FolderRow, wish: dict[str, Any], own: bool) -> bool:
 
 
 def _owner(row: FolderRow) -> str:
-    return f"of project {row.owner}" if row.kind == "project" else f"of {row.owner}"
+    if row.kind == "project":
+        return gettext("of project %(owner)s") % {"owner": row.owner}
+    return gettext("of %(owner)s") % {"owner": row.owner}

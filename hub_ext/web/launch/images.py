@@ -13,6 +13,8 @@ from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.images.families import Family, families
 from hub_ext.images.visibility import visible_images
 from hub_ext.site import Site
+from hub_ext.web.formats import number
+from hub_ext.web.translation import gettext as _
 
 _GIB = 1024**3
 _USED = 50
@@ -59,7 +61,7 @@ def _image_json(image: CatalogueImage, version: str) -> dict[str, Any]:
         "description": image.description,
         "framework": image.framework,
         "apps": ", ".join(app.title for app in image.apps),
-        "size": f"{image.size_bytes / _GIB:.1f} GiB" if image.size_bytes else "",
+        "size": f"{number(round(image.size_bytes / _GIB, 1))} GiB" if image.size_bytes else "",
         "needs": _needs(image),
     }
 
@@ -67,12 +69,11 @@ def _image_json(image: CatalogueImage, version: str) -> dict[str, Any]:
 def _needs(image: CatalogueImage) -> str:
     """ "at least 0.5 fGPU, 2 GiB of memory"; "" when it asks for nothing."""
     memory = image.min_memory_mib
+    amount = f"{number(memory / 1024)} GiB" if memory >= 1024 else f"{number(memory)} MiB"
     needs = [
-        f"{image.min_fgpu:g} fGPU" if image.min_fgpu else "",
-        f"{image.min_cpu_milli / 1000:g} CPU" if image.min_cpu_milli else "",
-        (f"{memory / 1024:g} GiB of memory" if memory >= 1024 else f"{memory} MiB of memory")
-        if memory
-        else "",
+        f"{number(float(image.min_fgpu))} fGPU" if image.min_fgpu else "",
+        f"{number(image.min_cpu_milli / 1000)} CPU" if image.min_cpu_milli else "",
+        _("%(amount)s of memory") % {"amount": amount} if memory else "",
     ]
     stated = ", ".join(need for need in needs if need)
-    return f"at least {stated}" if stated else ""
+    return _("at least %(needs)s") % {"needs": stated} if stated else ""

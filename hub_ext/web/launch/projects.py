@@ -20,6 +20,8 @@ from hub_ext.projects.tree import read_projects
 from hub_ext.scheduling.model import UNLIMITED
 from hub_ext.sessions.launch import MAX_PRIORITY
 from hub_ext.site import Site
+from hub_ext.web.formats import number
+from hub_ext.web.translation import gettext as _
 
 
 def launch_projects(
@@ -48,6 +50,7 @@ def launch_projects(
         found.append(
             {
                 "name": name,
+                "title": row.title or name,
                 "text": _text(site, row, held[name].gpu_milli) if has_gpus else _name(row),
                 "chosen": name == chosen,
                 "max_priority": (
@@ -74,5 +77,9 @@ def _text(site: Site, row: ProjectRow, gpu_milli: int) -> str:
     """ "Machine Learning (ml101): 3 of 8 fGPU in use"."""
     unit = site.policy.unit
     quota = quota_now(row, time.time(), site.policy.timezone).gpu_milli
-    of_quota = "" if quota == UNLIMITED else f" of {unit.fgpu(quota):g}"
-    return f"{_name(row)}: {unit.fgpu(gpu_milli):g}{of_quota} fGPU in use"
+    told = {"project": _name(row), "used": number(unit.fgpu(gpu_milli))}
+    if quota == UNLIMITED:
+        return _("%(project)s: %(used)s fGPU in use") % told
+    return _("%(project)s: %(used)s of %(quota)s fGPU in use") % (
+        told | {"quota": number(unit.fgpu(quota))}
+    )

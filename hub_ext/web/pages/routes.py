@@ -10,6 +10,7 @@ from hub_ext.web.pages import (
     folders,
     images,
     language,
+    launch,
     session,
     sessions,
 )
@@ -59,6 +60,8 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     ("announcements/shown", announcements.AnnouncementsShown),
     (r"announcements/(\d{1,15})/dismiss", announcements.DismissForm),
     ("language", language.LanguageForm),
+    ("launch", launch.LaunchPage),
+    ("launch/again", launch.LaunchAgainForm),
     *_FOLDER_PAGES,
     *_IMAGE_PAGES,
 ]

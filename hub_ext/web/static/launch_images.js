@@ -1,10 +1,11 @@
 /* The launch form's images: the family first, then its version, and what is said of the chosen
    one. The select of the page, which has them all and works without this, stays what is sent. */
-(() => {
-  "use strict";
+import { number, text } from "./launch_texts.js";
 
-  const sent = document.getElementById("launch-image");
-  if (!sent) return;
+const sent = document.getElementById("launch-image");
+if (sent) offerFamilies();
+
+function offerFamilies() {
   const SEARCH_FROM = 9;
   const about = document.getElementById("launch-image-about");
   const typed = document.getElementById("launch-image_by_name");
@@ -13,14 +14,13 @@
     options: [...group.querySelectorAll("option")],
   }));
 
-  const family = addSelect("launch-family", "Image");
-  const version = addSelect("launch-version", "Version");
+  const family = addSelect("launch-family", text("Image"));
+  const version = addSelect("launch-version", text("Version"));
   if (families.length >= SEARCH_FROM) addSearch();
   sent.closest("[data-launch='single-image']").hidden = true;
   document.getElementById("launch-image-list").hidden = true;
   showFamilies(families);
   choose(sent.value || families[0].options[0].value);
-  typed.closest("details").open = Boolean(typed.value); // brought back after a refusal
 
   family.addEventListener("change", () => choose(chosen().options[0].value));
   version.addEventListener("change", () => choose(version.value));
@@ -75,11 +75,11 @@
     const facts = [
       description.includes(framework) ? "" : framework,
       size,
-      needs && `needs ${needs}`,
-      apps && `apps: ${apps}`,
+      needs && text("Needs", { what: needs }),
+      apps && text("Apps", { apps }),
     ];
     const lines = name
-      ? [`${name}, typed below, is what starts.`]
+      ? [text("Typed", { image: name })]
       : [description, facts.filter(Boolean).join(" · ")];
     about.replaceChildren(
       ...lines.filter(Boolean).map((text) => {
@@ -100,7 +100,7 @@
     const count = document.createElement("div");
     count.className = "form-text";
     count.setAttribute("role", "status");
-    addColumn("col-12", field, `Search ${families.length} images`).append(count);
+    addColumn("col-12", field, text("Search", { count: number(families.length) })).append(count);
     document.getElementById("launch-image-row").prepend(field.parentElement);
     field.addEventListener("input", () => {
       const found = families.filter((entry) => hasWords(entry, field.value));
@@ -117,8 +117,8 @@
   }
 
   function answer(found) {
-    if (!found) return "No image has these words.";
-    return found === 1 ? "One image has these words." : `${found} images have these words.`;
+    if (!found) return text("FoundNone");
+    return found === 1 ? text("FoundOne") : text("Found", { count: number(found) });
   }
 
   function hasWords(entry, words) {
@@ -126,4 +126,4 @@
     const text = [entry.title, said].flat(2).join(" ").toLowerCase();
     return words.toLowerCase().split(/\s+/).every((word) => text.includes(word));
   }
-})();
+}
