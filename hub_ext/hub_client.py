@@ -94,6 +94,10 @@ class HubClient:
                 return servers
             offset += _PAGE
 
+    async def has_several_users(self) -> bool:
+        """Whether anybody has an account besides the one who made the first."""
+        return len(json.loads((await self._call("GET", "/users?limit=2")).body)) > 1
+
     async def _call(self, method: str, path: str, body: Any = None) -> HTTPResponse:
         request = HTTPRequest(
             self._api_url + path,

@@ -21,6 +21,7 @@ from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.nodes.engine import Engine
 from hub_ext.projects.store import ProjectStore
 from hub_ext.projects.usage import UsageHistory
+from hub_ext.projects.use_cache import UseCache
 from hub_ext.scheduling.model import Resources, TaskPlacement
 from hub_ext.sessions.changes import Changes
 from hub_ext.sessions.store import SessionStore
@@ -92,6 +93,8 @@ class Site:
     """What each project is due, as of the last scheduling pass, by its name."""
     history: UsageHistory = field(default_factory=UsageHistory)
     """What the projects have used."""
+    use: UseCache = field(default_factory=UseCache)
+    """What the projects held in the last hour, day ..."""
     waits: WaitingTimes = field(default_factory=WaitingTimes)
     """How long sessions have waited."""
     readings: Readings = field(default_factory=Readings)

@@ -12,7 +12,7 @@ from hub_ext.db.models import SessionRow
 from hub_ext.sessions.status import LIVE, Status
 
 OF_PROJECT = frozenset(
-    {"project_limit", "project_quota", "project_closed", "budget", "over_limit", "member_limit"}
+    {"project_limit", "project_quota", "project_closed", "budget", "over_limit"}
 )
 """Reasons that a project's own rules make; the others are the same for all."""
 

@@ -71,6 +71,7 @@ class RecordingHub:
 
     def __init__(self) -> None:
         self.servers: dict[tuple[str, str], HubServer] = {}
+        self.several_users = False
         self.asked: list[tuple[str, str, str]] = []
 
     async def start_server(
@@ -84,6 +85,9 @@ class RecordingHub:
 
     async def server(self, user: str, server_name: str) -> HubServer | None:
         return self.servers.get((user, server_name))
+
+    async def has_several_users(self) -> bool:
+        return self.several_users
 
     async def active_servers(self) -> dict[tuple[str, str], HubServer]:
         return dict(self.servers)

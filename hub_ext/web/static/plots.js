@@ -7,9 +7,9 @@
   const still = window.matchMedia("(prefers-reduced-motion: reduce)");
   const charts = new WeakMap(); // of areas: {chart, written}
 
-  // Told apart by the colour-blind too, on white and on black (after Okabe and Ito, and Tol).
-  const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00",
-    "#8c7ae6", "#999933", "#aa4499", "#44aa99", "#7f7f7f"];
+  // Neighbours differ in lightness too, for the colour-blind; as .colour-0 ... in dashboard.css.
+  const COLOURS = ["#0b5fa5", "#d98e1f", "#00906a", "#c9599f", "#46a9cc", "#d9622b",
+    "#7d6be0", "#98981f", "#a8458a", "#35a894", "#7d8590"];
 
   const DAY_S = 86400;
   const formats = (times) => {
@@ -32,7 +32,7 @@
   const property = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   const dataset = (data, series, place) => {
-    const colour = COLOURS[place % COLOURS.length];
+    const colour = COLOURS[(series.colour ?? place) % COLOURS.length];
     const stacked = data.stacked && !series.line;
     const filled = data.kind === "area" && !series.line;
     return {
@@ -40,11 +40,12 @@
       label: series.label,
       data: series.values,
       stack: stacked ? "all" : `alone-${place}`,
-      fill: filled ? (stacked ? "stack" : "origin") : false,
+      fill: filled ? (stacked && place ? "-1" : "origin") : false,
       borderColor: colour,
       backgroundColor: `${colour}${filled ? "b0" : "ff"}`,
       borderDash: series.line ? [6, 4] : [],
       borderWidth: series.line ? 2 : 1.5,
+      pointStyle: series.line ? "line" : filled ? "rect" : "circle",
       pointRadius: data.kind === "line" && !series.line ? 2 : 0,
       pointHitRadius: 8,
       order: series.line ? 0 : 1,
@@ -109,7 +110,10 @@
         animation: still.matches ? false : { duration: 250 },
         interaction: { mode: "index", intersect: false },
         plugins: {
-          legend: { position: "bottom", labels: { boxWidth: 12, boxHeight: 12 } },
+          legend: { position: "bottom", labels: {
+            boxHeight: 9, usePointStyle: true, pointStyleWidth: 18,
+            sort: (one, other) => one.datasetIndex - other.datasetIndex,
+          } },
           tooltip: { boxPadding: 4 },
         },
       },

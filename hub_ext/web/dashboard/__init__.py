@@ -1,0 +1,1 @@
+"""What the dashboard shows, prepared from rows: numbers, plots, sentences."""
