@@ -6,6 +6,7 @@ from tornado import web
 
 from hub_ext.web.pages import (
     announcements,
+    dashboard,
     folder_forms,
     folders,
     images,
@@ -60,6 +61,9 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     ("announcements/shown", announcements.AnnouncementsShown),
     (r"announcements/(\d{1,15})/dismiss", announcements.DismissForm),
     ("language", language.LanguageForm),
+    ("dashboard", dashboard.DashboardPage),
+    ("dashboard/now", dashboard.DashboardNow),
+    ("dashboard/over-time", dashboard.DashboardOverTime),
     ("launch", launch.LaunchPage),
     ("launch/again", launch.LaunchAgainForm),
     *_FOLDER_PAGES,
