@@ -11,14 +11,17 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.announcement_models import AnnouncementRow, DismissalRow
-from hub_ext.errors import Conflict, NotFound
+from hub_ext.errors import BadValue, Conflict, NotFound
 from hub_ext.projects import audit
+from hub_ext.projects.limits import LARGEST
 
 LONGEST = 1000
 """Characters of an announcement."""
 _SHOWN = 5
 """As many are on a page, the newest."""
 _LEVELS = ("info", "warning")
+_TWICE_S = 60.0
+"""The same again within so many seconds is a form that was sent twice."""
 
 
 class NewAnnouncement(BaseModel):
@@ -46,13 +49,39 @@ class NewAnnouncement(BaseModel):
 def announce(db: Session, new: NewAnnouncement, project: str | None, by: str) -> AnnouncementRow:
     """Tell it to everybody (``project`` None) or to a project's members.
 
-    The caller has checked that ``by`` may.
+    The caller has checked that ``by`` may. What the same one has said just now is not said
+    again. Raises BadValue when ``until`` is over already.
     """
-    row = AnnouncementRow(at=time.time(), by=by, project=project, ended_at=None, **new.model_dump())
+    now = time.time()
+    check_until(new, now)
+    said = _just_said(db, new, project, by, now)
+    if said is not None:
+        return said
+    forget_dismissals(db, now)
+    row = AnnouncementRow(at=now, by=by, project=project, ended_at=None, **new.model_dump())
     db.add(row)
     db.flush()
     audit.note(db, by, "announcement.create", str(row.id), project, None, _state(row))
     return row
+
+
+def check_until(new: NewAnnouncement, now: float) -> None:
+    """Raises BadValue when nobody would see it any more at this time (Unix s)."""
+    if new.until is not None and new.until <= now:
+        raise BadValue("'until' is over already: nobody would see it.", field="until")
+
+
+def _just_said(
+    db: Session, new: NewAnnouncement, project: str | None, by: str, now: float
+) -> AnnouncementRow | None:
+    query = select(AnnouncementRow).where(
+        AnnouncementRow.by == by,
+        AnnouncementRow.project == project,
+        AnnouncementRow.at > now - _TWICE_S,
+        AnnouncementRow.ended_at.is_(None),
+    )
+    said = db.scalars(query.order_by(AnnouncementRow.id.desc())).all()
+    return next((row for row in said if _state(row) == new.model_dump()), None)
 
 
 def take_back(db: Session, row: AnnouncementRow, by: str) -> None:
@@ -65,16 +94,28 @@ def take_back(db: Session, row: AnnouncementRow, by: str) -> None:
 
 def one(db: Session, announcement_id: int) -> AnnouncementRow:
     """One of them. Raises NotFound."""
-    row = db.get(AnnouncementRow, announcement_id)
+    row = _find(db, announcement_id)
     if row is None:
         raise NotFound("There is no such announcement.")
     return row
 
 
+def _find(db: Session, announcement_id: int) -> AnnouncementRow | None:
+    """A number that no table holds is nobody's; PostgreSQL would refuse to look for it."""
+    return db.get(AnnouncementRow, announcement_id) if announcement_id <= LARGEST else None
+
+
 def all_of(db: Session, project: str | None, limit: int) -> Sequence[AnnouncementRow]:
     """Those to everybody (None), or to a project, the newest first, ended ones too."""
-    query = select(AnnouncementRow).where(AnnouncementRow.project.is_(project))
+    query = select(AnnouncementRow).where(AnnouncementRow.project == project)
     return db.scalars(query.order_by(AnnouncementRow.id.desc()).limit(limit)).all()
+
+
+def state_at(row: AnnouncementRow, now: float) -> str:
+    """shown, expired or taken_back at this time (Unix s)."""
+    if row.ended_at is not None:
+        return "taken_back"
+    return "expired" if row.until is not None and row.until <= now else "shown"
 
 
 def shown_to(
@@ -93,7 +134,7 @@ def shown_to(
 
 def dismiss(db: Session, announcement_id: int, user: str) -> None:
     """Put it away for this user; twice is once, and one that is gone is no error."""
-    if db.get(AnnouncementRow, announcement_id) is None:
+    if _find(db, announcement_id) is None:
         return
     if db.get(DismissalRow, (announcement_id, user)) is None:
         db.add(DismissalRow(announcement_id=announcement_id, user=user))

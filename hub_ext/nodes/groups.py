@@ -16,6 +16,7 @@ from hub_ext import hours
 from hub_ext.db.models import NodeRow, ProjectRow, ResourceGroupRow
 from hub_ext.errors import BadValue, Conflict, NotFound
 from hub_ext.projects.audit import note
+from hub_ext.stale import check_version, version_of
 
 DEFAULT_GROUP = "default"
 """The group of a new node; it always is."""
@@ -37,19 +38,25 @@ _Title = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
 class GroupChange(BaseModel):
     """Body of ``PATCH /resource-groups/{name}``; what is not given stays as it is.
 
-    hours: windows of the week in which its nodes take sessions; null: always.
+    hours: windows of the week in which its nodes take sessions; null: always. version: the one
+    that was read (409 when the group has changed since).
     """
 
     model_config = ConfigDict(extra="forbid")
 
     title: _Title = ""
     hours: list[dict[str, Any]] | None = None
+    version: Annotated[str, Field(max_length=64)] | None = None
 
 
-class NewGroup(GroupChange):
+class NewGroup(BaseModel):
     """Body of ``POST /resource-groups``."""
 
+    model_config = ConfigDict(extra="forbid")
+
     name: GroupName
+    title: _Title = ""
+    hours: list[dict[str, Any]] | None = None
 
 
 def closed_groups(db: Session, now: float, tz: tzinfo) -> dict[str, str]:
@@ -94,16 +101,27 @@ def add_group(db: Session, new: NewGroup, by: str) -> ResourceGroupRow:
 
 
 def change_group(db: Session, name: str, change: GroupChange, by: str) -> ResourceGroupRow:
-    """Title and hours, those of them that are given. Raises BadValue, NotFound."""
+    """Title and hours, those of them that are given.
+
+    Raises BadValue, Conflict when it has changed since ``version``, NotFound.
+    """
     group = existing_group(db, name)
     before = _state(group)
+    after = dict(before)
     if "title" in change.model_fields_set:
-        group.title = change.title
+        after["title"] = change.title
     if "hours" in change.model_fields_set:
-        group.hours = _windows(change)
-    if _state(group) != before:
-        note(db, by, "resource-group.change", name, None, before, _state(group))
+        after["hours"] = _windows(change)
+    check_version(change.version, before, after, f"The resource group {name}")
+    group.title, group.hours = after["title"], after["hours"]
+    if after != before:
+        note(db, by, "resource-group.change", name, None, before, after)
     return group
+
+
+def group_version(group: ResourceGroupRow) -> str:
+    """Another one as soon as somebody has changed it."""
+    return version_of(_state(group))
 
 
 def delete_group(db: Session, name: str, by: str) -> ResourceGroupRow:
@@ -128,7 +146,7 @@ def delete_group(db: Session, name: str, by: str) -> ResourceGroupRow:
     return group
 
 
-def _windows(change: GroupChange) -> list[dict[str, Any]] | None:
+def _windows(change: NewGroup | GroupChange) -> list[dict[str, Any]] | None:
     """Raises BadValue that names the field of the window at fault."""
     return None if change.hours is None else hours.read_windows(change.hours, "hours")
 

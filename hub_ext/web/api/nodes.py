@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tornado import web
 
 from hub_ext.db.models import DeviceRow, NodeRow, ResourceGroupRow, SessionRow
-from hub_ext.errors import Forbidden
 from hub_ext.fgpu import GPU_MILLI, FgpuUnit
 from hub_ext.nodes.administration import NodeChange, change_node
 from hub_ext.nodes.groups import (
@@ -23,38 +21,34 @@ from hub_ext.nodes.groups import (
     change_group,
     closed_groups,
     delete_group,
+    existing_group,
+    group_version,
     list_groups,
     why_unavailable,
 )
-from hub_ext.sessions.launch import bad_value
 from hub_ext.sessions.status import BOOKED
-from hub_ext.web.base import ApiHandler
+from hub_ext.web.api.administration import AdminApiHandler
+from hub_ext.web.translation import gettext, ngettext
 
-_Model = TypeVar("_Model", bound=BaseModel)
 
+class NodeApiHandler(AdminApiHandler):
+    """Nodes as JSON."""
 
-class _AdminHandler(ApiHandler):
-    """For admins; changes are bodies that a model reads."""
-
-    def require_admin(self) -> None:
-        """Raises Forbidden."""
-        if not self.caller.admin:
-            raise Forbidden("Only an admin manages nodes and resource groups.")
-
-    def read(self, model: type[_Model]) -> _Model:
-        """The body of a change. Raises Forbidden, BadValue."""
-        self.require_admin()
-        try:
-            return model.model_validate(self.body())
-        except ValidationError as error:
-            raise bad_value(error) from None
+    for_admins = "Only an admin manages nodes and resource groups."
 
     def closed(self, db: Session) -> dict[str, str]:
         """Resource groups that take no sessions at this hour."""
         return closed_groups(db, time.time(), self.site.policy.timezone)
 
+    def nodes_json(self, db: Session) -> list[dict[str, Any]]:
+        """All nodes by name, with what is booked on each."""
+        nodes = db.scalars(select(NodeRow).order_by(NodeRow.name)).all()
+        booked = db.scalars(select(SessionRow).where(SessionRow.status.in_(BOOKED))).all()
+        closed = self.closed(db)
+        return [_node_json(node, booked, closed, self.site.policy.unit) for node in nodes]
 
-class NodesHandler(_AdminHandler):
+
+class NodesHandler(NodeApiHandler):
     """Nodes and their devices, with what is booked on each."""
 
     def get(self) -> None:
@@ -62,14 +56,11 @@ class NodesHandler(_AdminHandler):
         if not self.caller.admin:
             raise web.HTTPError(403, "Only an admin sees the nodes.")
         with self.site.database.transaction() as db:
-            nodes = db.scalars(select(NodeRow).order_by(NodeRow.name)).all()
-            booked = db.scalars(select(SessionRow).where(SessionRow.status.in_(BOOKED))).all()
-            closed = self.closed(db)
-        unit = self.site.policy.unit
-        self.reply({"nodes": [_node_json(node, booked, closed, unit) for node in nodes]})
+            nodes = self.nodes_json(db)
+        self.reply({"nodes": nodes})
 
 
-class NodeHandler(_AdminHandler):
+class NodeHandler(NodeApiHandler):
     """One node."""
 
     def patch(self, name: str) -> None:
@@ -89,16 +80,28 @@ class NodeHandler(_AdminHandler):
         self.reply(answer | {"message": _message(node, len(booked), closed)})
 
 
-class ResourceGroupsHandler(_AdminHandler):
+class GroupApiHandler(NodeApiHandler):
+    """Resource groups as JSON."""
+
+    def groups_json(self) -> list[dict[str, Any]]:
+        """All of them by name."""
+        with self.site.database.transaction() as db:
+            closed = self.closed(db)
+            return [_group_json(db, group, closed) for group in list_groups(db)]
+
+    def group_json(self, name: str) -> dict[str, Any]:
+        """One of them. Raises NotFound."""
+        with self.site.database.transaction() as db:
+            return _group_json(db, existing_group(db, name), self.closed(db))
+
+
+class ResourceGroupsHandler(GroupApiHandler):
     """Named sets of nodes."""
 
     def get(self) -> None:
         """By name."""
         self.require_admin()
-        with self.site.database.transaction() as db:
-            closed = self.closed(db)
-            groups = [_group_json(db, group, closed) for group in list_groups(db)]
-        self.reply({"resource_groups": groups})
+        self.reply({"resource_groups": self.groups_json()})
 
     def post(self) -> None:
         """A new one; 409 when it exists."""
@@ -109,7 +112,7 @@ class ResourceGroupsHandler(_AdminHandler):
         self.reply(answer, 201)
 
 
-class ResourceGroupHandler(_AdminHandler):
+class ResourceGroupHandler(GroupApiHandler):
     """One of them."""
 
     def patch(self, name: str) -> None:
@@ -132,18 +135,30 @@ class ResourceGroupHandler(_AdminHandler):
 
 def _message(node: NodeRow, running: int, closed: Mapping[str, str]) -> str:
     """For whoever has just changed it."""
-    here = "1 session holds" if running == 1 else f"{running} sessions hold"
-    if node.drained:
-        return f"No new session starts on {node.name}; {here} a booking there and may go on."
     reason = why_unavailable(node, closed)
-    if reason:
-        return f"Sessions do not start on {node.name} now: {reason}."
-    return f"Sessions may start on {node.name}; {here} a booking there."
+    words = {"node": node.name, "number": running, "reason": reason}
+    if node.drained:
+        text = ngettext(
+            "No new session starts on %(node)s; %(number)s session holds a booking there and"
+            " may go on.",
+            "No new session starts on %(node)s; %(number)s sessions hold a booking there and"
+            " may go on.",
+            running,
+        )
+    elif reason:
+        text = gettext("Sessions do not start on %(node)s now: %(reason)s.")
+    else:
+        text = ngettext(
+            "Sessions may start on %(node)s; %(number)s session holds a booking there.",
+            "Sessions may start on %(node)s; %(number)s sessions hold a booking there.",
+            running,
+        )
+    return text % words
 
 
 def _group_json(
     db: Session, group: ResourceGroupRow, closed: Mapping[str, str]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     query = select(NodeRow.name).where(NodeRow.resource_group == group.name).order_by(NodeRow.name)
     return {
         "name": group.name,
@@ -151,12 +166,13 @@ def _group_json(
         "hours": group.hours,
         "open": group.name not in closed,
         "nodes": [*db.scalars(query)],
+        "version": group_version(group),
     }
 
 
 def _node_json(
     node: NodeRow, booked: Sequence[SessionRow], closed: Mapping[str, str], unit: FgpuUnit
-) -> dict[str, object]:
+) -> dict[str, Any]:
     here = [row for row in booked if row.node == node.name]
     reason = why_unavailable(node, closed)
     milli: Counter[int] = Counter()
@@ -180,7 +196,7 @@ def _node_json(
     }
 
 
-def _device_json(device: DeviceRow, milli_booked: int, unit: FgpuUnit) -> dict[str, object]:
+def _device_json(device: DeviceRow, milli_booked: int, unit: FgpuUnit) -> dict[str, Any]:
     free = 0 if device.problem else max(0, GPU_MILLI - milli_booked)
     return {
         "device": device.device,

@@ -1,31 +1,73 @@
-"""``/api/v1/presets``: what can be asked for."""
+"""``/api/v1/presets``: what can be asked for; admins change it."""
 
 from __future__ import annotations
 
-from hub_ext.nodes.presets import list_presets
-from hub_ext.web.base import ApiHandler
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from hub_ext.db.models import PresetRow
+from hub_ext.nodes import presets
+from hub_ext.nodes.presets import NewPreset, PresetChange
+from hub_ext.web.api.administration import AdminApiHandler
 
 
-class PresetsHandler(ApiHandler):
+class PresetApiHandler(AdminApiHandler):
+    """Presets as JSON."""
+
+    for_admins = "Only an admin changes presets."
+
+    def described(self, db: Session, row: PresetRow) -> dict[str, Any]:
+        """One preset; an admin also learns the version and what is wrong with it."""
+        unit = self.site.policy.unit
+        shown = {
+            "name": row.name,
+            "title": row.title,
+            "description": row.description,
+            "fgpu": unit.fgpu(row.gpu_milli),
+            "cpu_milli": row.cpu_milli,
+            "memory_mib": row.memory_mib,
+        }
+        if not self.caller.admin:
+            return shown
+        problem = presets.too_large(db, row, unit)
+        warnings = [problem] if problem else []
+        return {**shown, "version": presets.version(row), "warnings": warnings}
+
+
+class PresetsHandler(PresetApiHandler):
     """Named bundles of resources."""
 
     def get(self) -> None:
         """In the order to show them."""
-        unit = self.site.policy.unit
         with self.site.database.transaction() as db:
-            presets = list_presets(db)
-        self.reply(
-            {
-                "presets": [
-                    {
-                        "name": preset.name,
-                        "title": preset.title,
-                        "description": preset.description,
-                        "fgpu": unit.fgpu(preset.gpu_milli),
-                        "cpu_milli": preset.cpu_milli,
-                        "memory_mib": preset.memory_mib,
-                    }
-                    for preset in presets
-                ]
-            }
-        )
+            shown = [self.described(db, row) for row in presets.list_presets(db)]
+        self.reply({"presets": shown})
+
+    def post(self) -> None:
+        """A new one (admin); 409 when it exists."""
+        new = self.read(NewPreset)
+        with self.site.database.transaction() as db:
+            row = presets.add_preset(db, new, self.site.policy.unit, self.caller.name)
+            answer = self.described(db, row)
+        self.reply(answer, 201)
+
+
+class PresetHandler(PresetApiHandler):
+    """One of them."""
+
+    def patch(self, name: str) -> None:
+        """Change it, or its place in the list (admin)."""
+        change = self.read(PresetChange)
+        with self.site.database.transaction() as db:
+            row = presets.change_preset(db, name, change, self.site.policy.unit, self.caller.name)
+            answer = self.described(db, row)
+        self.reply(answer)
+
+    def delete(self, name: str) -> None:
+        """Remove it (admin), also from the lists of projects: ``projects`` of the answer."""
+        self.require_admin()
+        with self.site.database.transaction() as db:
+            row, projects = presets.delete_preset(db, name, self.caller.name)
+            answer = self.described(db, row)
+        self.reply({**answer, "projects": projects})

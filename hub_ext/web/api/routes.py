@@ -5,6 +5,7 @@ from __future__ import annotations
 from tornado import web
 
 from hub_ext.web.api import (
+    announcements,
     audit,
     files,
     folders,
@@ -42,6 +43,9 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     (f"image-requests/{_ID}/decline", images.DeclineHandler),
     (f"image-requests/{_ID}/push", images.PushHandler),
     ("presets", presets.PresetsHandler),
+    ("presets/([^/]+)", presets.PresetHandler),
+    ("announcements", announcements.AnnouncementsHandler),
+    (r"announcements/(\d{1,15})", announcements.AnnouncementHandler),
     ("nodes", nodes.NodesHandler),
     ("nodes/([^/]+)", nodes.NodeHandler),
     ("resource-groups", nodes.ResourceGroupsHandler),
