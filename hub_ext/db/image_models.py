@@ -62,6 +62,8 @@ class ImageRequestRow(Base):
     """What the session has written on top of its image."""
     diff: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """Counts and first paths of what was added, changed, deleted."""
+    unsearched: Mapped[str] = mapped_column(default="")
+    """Sentence that names packed files which were not searched for secrets; "" none."""
     progress: Mapped[float] = mapped_column(default=0.0)
     """0 to 1"""
     requested_at: Mapped[float]

@@ -14,6 +14,7 @@ from typing import Any
 from hub_ext.images.archive import BadArchive, SavedImage, pack, plain_layer, unpack
 from hub_ext.images.cleaning import CleanLayer, clean_layer
 from hub_ext.images.leaks import Leaks, secret_values
+from hub_ext.images.packed_leaks import PackedLeaks
 from hub_ext.images.saved_config import NewImage, saved_config
 from hub_ext.nodes.engine import ImageFacts, ImageStore
 
@@ -28,13 +29,17 @@ class SavingFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """What is to be made. ``before_load``: called when nothing but the load can fail."""
+    """What is to be made.
+
+    ``before_load``: called when nothing but the load can fail, with what was not searched for
+    secrets, in a sentence; "" nothing.
+    """
 
     new: NewImage
     interim: str
     parent_id: str
     directory: Path
-    before_load: Callable[[], None]
+    before_load: Callable[[str], None]
 
 
 def make_image(store: ImageStore, making: Making, progress: Callable[[float], None]) -> None:
@@ -58,7 +63,8 @@ def make_image(store: ImageStore, making: Making, progress: Callable[[float], No
     saved = unpack(chunks, making.directory, leave_out)
     environment = interim.config.get("Env") or []
     secrets = secret_values(environment, parent.config.get("Env") or [])
-    layer = _clean_top(making.directory, saved, interim, parent, Leaks(secrets))
+    leaks = PackedLeaks(secrets)
+    layer = _clean_top(making.directory, saved, interim, parent, leaks)
     progress(0.8)
     digests = [*parent.layers, *([layer.digest] if layer is not None else [])]
     config = saved_config(making.new, parent.config, saved.config, digests, time.time())
@@ -66,7 +72,7 @@ def make_image(store: ImageStore, making: Making, progress: Callable[[float], No
     files = [*zip(saved.names, saved.layers, strict=True)][: len(parent.layers)]
     if layer is not None:
         files.append((_LAYER, making.directory / _LAYER))
-    making.before_load()
+    making.before_load(leaks.note())
     size = sum(path.stat().st_size for _name, path in files if path is not None)
     archive = pack(making.new.reference, config, files)
     store.load(_counted(archive, size, progress, 0.8, 1.0))

@@ -262,6 +262,7 @@ def request_json(row: ImageRequestRow) -> dict[str, Any]:
         "reference": row.reference if there else None,
         "size_bytes": row.size_bytes,
         "diff": row.diff,
+        "unsearched": row.unsearched,
         "progress": row.progress,
         "requested_at": row.requested_at,
         "decided_at": row.decided_at,

@@ -230,9 +230,10 @@ class Saver:
         if not self._is_there(row):
             raise SavingFailed("the engine has not taken the image in")
 
-    def _claim(self, row: ImageRequestRow) -> None:
+    def _claim(self, row: ImageRequestRow, unsearched: str) -> None:
         """From before the image exists, it is its owner's alone."""
         with self._site.database.transaction() as db:
+            db.get_one(ImageRequestRow, row.id).unsearched = unsearched
             if db.get(ImageRow, row.reference) is None:
                 image = ImageRow(reference=row.reference, owner=row.user, visibility=USER)
                 image.projects, image.created_at, image.changed_by = [], time.time(), row.user
@@ -252,7 +253,8 @@ class Saver:
     def _finish(self, row: ImageRequestRow, reason: str) -> None:
         with self._site.database.transaction() as db:
             self._move(db, row, State.DONE, progress=1.0, reason=reason, ended_at=time.time())
-            made = {"reference": row.reference}
+            unsearched = db.get_one(ImageRequestRow, row.id).unsearched
+            made = {"reference": row.reference} | ({"unsearched": unsearched} if unsearched else {})
             note(db, row.decided_by or row.user, "image.saved", row.id, row.project, None, made)
 
     def _give_up(self, row: ImageRequestRow, why: str) -> None:

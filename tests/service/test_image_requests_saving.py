@@ -20,7 +20,7 @@ from hub_ext.images.catalogue import parse_image
 from hub_ext.images.cleaning import CleanLayer, clean_layer
 from hub_ext.images.leaks import Leaks
 from hub_ext.images.making import Making, SavingFailed, make_image
-from hub_ext.images.requests import ImageRequests, NewImageRequest
+from hub_ext.images.requests import ImageRequests, NewImageRequest, request_json
 from hub_ext.images.saved_config import NewImage
 from hub_ext.images.saving import Saver
 from hub_ext.images.visibility import visible_images
@@ -143,6 +143,45 @@ async def test_a_secret_in_a_kept_file_fails_the_request_and_names_the_path(
     assert image_rows(site) == []
 
 
+async def test_a_secret_in_a_packed_file_fails_the_request_too(
+    site: Site, engine: ImageEngine
+) -> None:
+    packed = gzip.compress(tar_of({"notes/app.conf": f"token={TOKEN}".encode()}))
+    engine.image_store.containers["c1"].files["srv/backup.tgz"] = packed
+    row = await approved(site)
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert row.state == "failed"
+    assert "the value of JUPYTERHUB_API_TOKEN is in srv/backup.tgz, unpacked" in row.reason
+    await saver(site).work()
+    assert names(engine) == engine.parent.names
+
+
+async def test_what_could_not_be_searched_is_told_and_stays_told(
+    site: Site, engine: ImageEngine
+) -> None:
+    object.__setattr__(site.policy, "registry", "registry.example.org/lab")
+    engine.image_store.registry_problem = "Docker says: connection refused"
+    engine.image_store.containers["c1"].files["srv/data.zst"] = b"\x28\xb5\x2f\xfd\x04\x00\x41"
+    row = await approved(site)
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert row.state == "done"
+    assert row.unsearched == (
+        "One packed file was not searched for the session's secrets, or not to the end:"
+        " srv/data.zst (zstd cannot be read here)."
+    )
+    engine.image_store.registry_problem = ""
+    ImageRequests(site).push_again(row.id, "root")
+    await saver(site).work()
+    row = request_row(site, row.id)
+    assert (row.state, row.reason) == ("done", "")
+    assert request_json(row)["unsearched"].startswith("One packed file")
+    with site.database.transaction() as db:
+        made = db.scalars(select(AuditRow.after).where(AuditRow.action == "image.saved")).all()
+    assert [after["unsearched"] for after in made if after] == [row.unsearched] * 2
+
+
 async def test_a_name_that_is_used_again_gets_the_next_number(
     site: Site, engine: ImageEngine
 ) -> None:
@@ -213,7 +252,7 @@ async def test_the_disk_must_hold_the_sessions_own_layer_three_times(
     monkeypatch.setattr("hub_ext.images.making.shutil.disk_usage", lambda path: usage)
     new = NewImage("lab/course:1", "r1", "course", "1", "", "key", IMAGE.reference)
     directory = site.data_dir / "saving" / "r1"
-    making = Making(new, interim.image_id, parent.image_id, directory, lambda: None)
+    making = Making(new, interim.image_id, parent.image_id, directory, lambda unsearched: None)
     with pytest.raises(SavingFailed, match=f"up to {1000 + 3 * own_mib + 256} MiB"):
         make_image(engine.image_store, making, lambda part: None)
     assert "export" not in engine.image_store.calls
