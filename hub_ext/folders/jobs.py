@@ -72,15 +72,7 @@ class FolderJobs:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._woken = asyncio.Event()
 
-    def add_clone(
-        self,
-        db: Session,
-        *,
-        folder_id: str,
-        source_id: str,
-        by: Person | None = None,
-        user: str = "",
-    ) -> FolderJobRow:
+    def add_clone(self, db: Session, *, folder_id: str, source_id: str, by: Person) -> FolderJobRow:
         """Copy ``source_id`` into the new folder, whose row is there in state ``cloning``.
 
         Whoever calls has looked at permissions and quota. Raises Conflict when the purge of
@@ -89,7 +81,6 @@ class FolderJobs:
         source = db.get(FolderRow, source_id, with_for_update=True)
         if source is not None and source.state == "purging":
             raise Conflict("The folder is being deleted.")
-        by = by or Person(user)
         job = _new_job("clone", folder_id, by.name)
         job.source_id, job.groups, job.admin = source_id, sorted(by.groups), by.admin
         if source is not None:

@@ -272,7 +272,9 @@ class CloneHandler(FolderApiHandler):
         folder = self.site.folders.create(
             db, owner, name, kind=kind, by=by, usage=source.usage, state="cloning"
         )
-        job = self.site.folder_jobs.add_clone(db, folder_id=folder.id, source_id=source.id, user=by)
+        job = self.site.folder_jobs.add_clone(
+            db, folder_id=folder.id, source_id=source.id, by=self.person
+        )
         db.flush()
         note(db, by, "folder.clone", folder, None, {"from": as_json(source)["id"]})
         return folder, job
