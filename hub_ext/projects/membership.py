@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, aliased
 
 from hub_ext.db.models import MemberRow, ProjectRow
-from hub_ext.projects.tree import Rows, lineage, read_projects
+from hub_ext.projects.tree import Place, lineage
 
 if TYPE_CHECKING:  # the site holds the store of projects, which asks for roles
     from hub_ext.site import Policy
@@ -27,6 +27,8 @@ class Role(StrEnum):
     MEMBER = "member"
 
 
+_NOT_ARCHIVED = ProjectRow.archived_at.is_(None)
+
 Listed = Mapping[str, Role]
 """What the lists of members say of a user, by project."""
 
@@ -37,15 +39,36 @@ def roles_of(
     """The role of a user in every project that is not archived, where he has one.
 
     By the list of members, by groups of the hub, and as a member of what is open to all.
-    An instructor of a project is one of all below it.
+    An instructor of a project is one of all below it. The oldest project comes first.
     """
-    rows = {name: row for name, row in read_projects(db).items() if row.archived_at is None}
     if admin:
-        return dict.fromkeys(rows, Role.ADMIN)
+        names = select(ProjectRow.name).where(_NOT_ARCHIVED).order_by(ProjectRow.created_order)
+        return dict.fromkeys(db.scalars(names), Role.ADMIN)
     listed = listed_roles(db, [user])[user]
-    by_group = _by_group(rows, policy.group_prefix, groups)
+    by_group = _by_group(policy.group_prefix, groups)
+    rows = _concerned(db, listed, by_group)
     roles = {name: role_in(lineage(rows, name), listed, by_group) for name in rows}
     return {name: role for name, role in roles.items() if role is not None}
+
+
+def _concerned(db: Session, listed: Listed, by_group: Listed) -> dict[str, Place]:
+    """The projects in which somebody with these roles may have a part; of others no row is read.
+
+    Every page asks for it, and a site may have hundreds of projects.
+    """
+    taught = {
+        name for roles in (listed, by_group) for name, role in roles.items() if role != Role.MEMBER
+    }
+    tree = select(ProjectRow.name).where(ProjectRow.name.in_(taught), _NOT_ARCHIVED)
+    below = tree.cte("taught", recursive=True)
+    child = aliased(ProjectRow)
+    under = select(child.name).where(child.parent == below.c.name, child.archived_at.is_(None))
+    below = below.union(under)
+    own = or_(ProjectRow.open_to_all, ProjectRow.name.in_({*listed, *by_group}))
+    wanted = or_(own, ProjectRow.name.in_(select(below.c.name))) if taught else own
+    query = select(ProjectRow.name, ProjectRow.parent, ProjectRow.open_to_all)
+    query = query.where(wanted, _NOT_ARCHIVED).order_by(ProjectRow.created_order)
+    return {row.name: Place(*row) for row in db.execute(query)}
 
 
 def listed_roles(db: Session, users: Collection[str]) -> dict[str, dict[str, Role]]:
@@ -57,7 +80,7 @@ def listed_roles(db: Session, users: Collection[str]) -> dict[str, dict[str, Rol
 
 
 def role_in(
-    line: Sequence[ProjectRow], listed: Listed, by_group: Listed | None = None
+    line: Sequence[ProjectRow] | Sequence[Place], listed: Listed, by_group: Listed | None = None
 ) -> Role | None:
     """The role in the first project of its ``lineage``; None: no part in it."""
     roles = [{listed.get(row.name), (by_group or {}).get(row.name)} for row in line]
@@ -67,8 +90,9 @@ def role_in(
     return Role.MEMBER if is_member else None
 
 
-def _by_group(rows: Rows, prefix: str, groups: Collection[str]) -> dict[str, Role]:
-    """What groups of the hub say."""
-    found = {name: Role.MEMBER for name in rows if prefix + name in groups}
-    taught = {name for name in rows if prefix + name + INSTRUCTORS_SUFFIX in groups}
-    return found | dict.fromkeys(taught, Role.INSTRUCTOR)
+def _by_group(prefix: str, groups: Collection[str]) -> dict[str, Role]:
+    """What groups of the hub say. A project may itself be called NAME-instructors."""
+    named = [group.removeprefix(prefix) for group in groups if group.startswith(prefix)]
+    ending = INSTRUCTORS_SUFFIX
+    taught = {name.removesuffix(ending) for name in named if name.endswith(ending)}
+    return dict.fromkeys(named, Role.MEMBER) | dict.fromkeys(taught, Role.INSTRUCTOR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -25,9 +26,20 @@ def read_projects(db: Session, *, for_change: bool = False) -> dict[str, Project
     return {row.name: row for row in db.scalars(query)}
 
 
-def lineage(rows: Rows, name: str) -> list[ProjectRow]:
+class Place(NamedTuple):
+    """A project in the tree, where more of it is not needed."""
+
+    name: str
+    parent: str | None
+    open_to_all: bool
+
+
+_Each = TypeVar("_Each", ProjectRow, Place)
+
+
+def lineage(rows: Mapping[str, _Each], name: str) -> list[_Each]:
     """The project and those above it, the nearest first. Ends where a circle would begin."""
-    found: list[ProjectRow] = []
+    found: list[_Each] = []
     here = rows.get(name)
     while here is not None and here not in found:
         found.append(here)
