@@ -2,9 +2,10 @@
 
 The scheduler, the store and every refusal speak English, since they know no reader. Each of
 their sentences has a shape with named places, as in "Project %(project)s takes back its share.";
-the catalogues have the shapes under the context ``sentence``, and parts of sentences under
-``phrase``. A text is taken apart into sentences, each is matched, what stands in its places is
-kept, and the translation is filled in. What is not known stays English.
+the catalogues have the shapes under the context ``sentence``, parts of sentences under
+``phrase``, and states under ``word``. A text is taken apart into sentences, each is matched,
+what stands in its places is kept, and the translation is filled in. What is not known stays
+English.
 
 ``sentence_shapes.py`` and ``docs/update_translations.py`` say where the shapes come from.
 """
@@ -20,6 +21,9 @@ from hub_ext.web import translation
 
 SENTENCE = "sentence"
 PHRASE = "phrase"
+WORD = "word"
+STATES = frozenset({"before", "state", "status", "to"})
+"""Places that take a state."""
 NUMBER = "number"
 """A place whose name begins so takes digits only."""
 
@@ -61,7 +65,8 @@ def sentence(text: str | None) -> str:
 
 @lru_cache(maxsize=8192)
 def _translated(code: str, text: str) -> str:
-    return _sentences(code, text, 0)
+    state = translation.messages(code, WORD).get(text)
+    return state or _sentences(code, text, 0)
 
 
 def _sentences(code: str, text: str, depth: int) -> str:
@@ -86,19 +91,26 @@ def _joined(first: str, rest: str) -> str:
 
 
 def _one(code: str, text: str, depth: int) -> str | None:
-    found = shapes(code, SENTENCE).match(text)
+    return _filled(code, shapes(code, SENTENCE).match(text), depth)
+
+
+def _filled(code: str, found: tuple[str, dict[str, str]] | None, depth: int) -> str | None:
+    """A translation with what stands in its places."""
     if found is None:
         return None
-    return found[0] % {name: _part(code, part, depth + 1) for name, part in found[1].items()}
+    text, places = found
+    return text % {place: _part(code, place, part, depth + 1) for place, part in places.items()}
 
 
-def _part(code: str, text: str, depth: int) -> str:
-    """What stands in a place: a phrase, a sentence, or a name that stays as it is."""
+def _part(code: str, place: str, text: str, depth: int) -> str:
+    """What stands in a place: a state, a phrase, a sentence, or a name that stays as it is."""
+    if place in STATES:
+        return translation.messages(code, WORD).get(text.lower(), text)
     if depth > _DEEPEST:
         return text
-    found = shapes(code, PHRASE).match(text)
-    if found is not None:
-        return found[0] % {name: _part(code, part, depth + 1) for name, part in found[1].items()}
+    phrase = _filled(code, shapes(code, PHRASE).match(text), depth)
+    if phrase is not None:
+        return phrase
     return _sentences(code, text, depth) if text.endswith(".") else text
 
 
@@ -132,7 +144,7 @@ def compiled(message: str) -> re.Pattern[str]:
     seen: set[str] = set()
     for number, (name, after) in enumerate(zip(rest[::2], rest[1::2], strict=True)):
         last = 2 * number + 2 == len(rest)
-        what = r"[\d.,]+" if name.startswith(NUMBER) else r".+" if last else r".+?"
+        what = r"[\d.,]+" if name.startswith(NUMBER) else r".*" if last else r".*?"
         place = f"(?P={name})" if name in seen else f"(?P<{name}>{what})"
         seen.add(name)
         pattern += place + re.escape(after) if last else f"(?>{place}{re.escape(after)})"

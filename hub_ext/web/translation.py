@@ -135,6 +135,7 @@ def _catalogue(code: str) -> NullTranslations:
     return GNUTranslations(compiled)
 
 
+@cache
 def messages(code: str, context: str) -> dict[str, str]:
     """All that a language has under a context: the English text, and the translation."""
     if code not in _files():
@@ -152,7 +153,7 @@ def messages(code: str, context: str) -> dict[str, str]:
 
 def look_again() -> None:
     """Forget what was read: catalogues have come or changed."""
-    for kept in (_files, languages, _messages, _catalogue):
+    for kept in (_files, languages, _messages, _catalogue, messages):
         kept.cache_clear()
 
 

@@ -1,0 +1,194 @@
+"""Shapes of the sentences that the code puts together from several parts.
+
+All others are read from the source (``docs/spoken_sentences.py``). Names of places are for
+translators; one that begins with "number" takes digits only. Nothing here is used by pages in
+English: these are the texts under which catalogues have their translations.
+"""
+
+from __future__ import annotations
+
+SENTENCES: tuple[str, ...] = (
+    # hub_ext/scheduling/reasons.py
+    "Its place on node %(node)s is kept; it starts as soon as that is free.",
+    "Its place on nodes %(nodes)s is kept; it starts as soon as that is free.",
+    "Project %(project)s uses %(used)s of its limit of %(limit)s.",
+    "Project %(project)s uses %(used)s of its limit of %(limit)s; this needs %(needed)s.",
+    "Project %(project)s holds %(used)s of its quota of %(quota)s in sessions that may not be"
+    " reclaimed.",
+    "Project %(project)s holds %(used)s of its quota of %(quota)s in sessions that may not be"
+    " reclaimed; this needs %(needed)s.",
+    # hub_ext/scheduling/shortage.py
+    "Needs %(wanted)s on one device; no device has anything free.",
+    "Needs %(wanted)s on one device; the largest free slice is %(largest)s fGPU (node %(node)s).",
+    "Needs %(wanted)s on one device; the largest free slice is %(largest)s fGPU (node %(node)s),"
+    " although %(total)s fGPU are free in all.",
+    "Needs %(fgpu)s fGPU on one node: %(wanted)s; no device is wholly free.",
+    "Needs %(fgpu)s fGPU on one node: %(wanted)s; the most on a node is %(most)s (node %(node)s).",
+    "Needs %(fgpu)s fGPU on one node: %(wanted)s; the most on a node is %(most)s (node %(node)s),"
+    " although %(total)s are free in all.",
+    "Needs %(cores)s CPU cores on one node; the most free is %(most)s (node %(node)s).",
+    "Needs %(cores)s CPU cores on one node beside the GPU; the most free is %(most)s"
+    " (node %(node)s).",
+    "Needs %(memory)s of memory on one node; the most free is %(most)s (node %(node)s).",
+    "Needs %(memory)s of memory on one node beside the GPU; the most free is %(most)s"
+    " (node %(node)s).",
+    # hub_ext/scheduling/amounts.py: in_line
+    "%(place)s in line.",
+    "%(place)s in line; %(length)s.",
+    # hub_ext/projects/held.py
+    "%(user)s has %(running)s running of at most %(most)s session at once in project %(project)s.",
+    "%(user)s has %(running)s running of at most %(most)s sessions at once in project %(project)s.",
+    "%(user)s has %(running)s running of at most %(most)s session at once in project %(project)s,"
+    " and %(waiting)s that waits ahead of this one.",
+    "%(user)s has %(running)s running of at most %(most)s session at once in project %(project)s,"
+    " and %(waiting)s that wait ahead of this one.",
+    "%(user)s has %(running)s running of at most %(most)s sessions at once in project %(project)s,"
+    " and %(waiting)s that waits ahead of this one.",
+    "%(user)s has %(running)s running of at most %(most)s sessions at once in project %(project)s,"
+    " and %(waiting)s that wait ahead of this one.",
+    "Project %(project)s has used %(used)s of its budget of %(budget)s fGPU-hours.",
+    # hub_ext/projects/shares.py
+    "Project %(project)s is open %(when)s.",
+    "Project %(project)s is open %(when)s; it opens again on %(opening)s.",
+    # hub_ext/projects/store.py
+    "There is already a project %(name)s.",
+    # hub_ext/sessions/views.py: the forecast
+    "Starts now on %(node)s.",
+    "All %(number)s start now on %(node)s.",
+    "About %(place)s in line: %(reason)s",
+    "About %(place)s in line, in %(length)s: %(reason)s",
+    "All %(number)s wait; the last is about %(place)s in line: %(reason)s",
+    "All %(number)s wait; the last is about %(place)s in line, in %(length)s: %(reason)s",
+    "%(number)s of %(number_of_all)s starts now; the last is about %(place)s in line: %(reason)s",
+    "%(number)s of %(number_of_all)s starts now; the last is about %(place)s in line,"
+    " in %(length)s: %(reason)s",
+    "%(number)s of %(number_of_all)s start now; the last is about %(place)s in line: %(reason)s",
+    "%(number)s of %(number_of_all)s start now; the last is about %(place)s in line,"
+    " in %(length)s: %(reason)s",
+    # hub_ext/images/saving.py
+    "Not saved: %(why)s",
+    "The image can be used here, but was not pushed: %(why)s",
+    "Waits: %(why)s",
+    # spawner/failures.py, spawner/mixin.py, spawner/handlers.py: how starts end
+    "The session is no longer in the queue.",
+    "The queue service does not accept this hub; please tell the administrators.",
+    "The queue service gave an answer that this hub does not understand.",
+    "The server did not answer within %(number)s seconds.",
+    "The image %(image)s is not on %(node)s.",
+    "The Docker engine on %(node)s does not answer.",
+    "The Docker engine on %(node)s could not start the container: %(why)s",
+    "Cancelled before it ran.",
+    "Cancelled by the user.",
+)
+"""Whole sentences."""
+
+PHRASES: tuple[str, ...] = (
+    # hub_ext/scheduling/amounts.py
+    "less than a minute",
+    "about %(number)s minute",
+    "about %(number)s minutes",
+    "about %(number)s hours",
+    "about %(number)s days",
+    "%(number)s CPU cores",
+    "%(number)s MiB of memory",
+    "%(number)s GiB of memory",
+    # hub_ext/sessions/views.py: about, ordinal
+    "about a minute",
+    "%(number)sst",
+    "%(number)snd",
+    "%(number)srd",
+    "%(number)sth",
+    "First",
+    "Second",
+    "Third",
+    "Fourth",
+    "Fifth",
+    "Sixth",
+    "Seventh",
+    "Eighth",
+    "Ninth",
+    "Tenth",
+    # hub_ext/scheduling/shortage.py
+    "%(number)s MiB of GPU memory",
+    "%(number)s GiB of GPU memory",
+    "%(number)s free device",
+    "%(number)s free devices",
+    "slices of %(number)s devices",
+    "a slice of %(number)s fGPU on another",
+    "%(number)s free device and slices of %(number_more)s devices",
+    "%(number)s free devices and slices of %(number_more)s devices",
+    "%(number)s free device and a slice of %(number_more)s fGPU on another",
+    "%(number)s free devices and a slice of %(number_more)s fGPU on another",
+    # hub_ext/sessions/endings.py: lengths of time
+    "%(number)s seconds",
+    "%(number)s minutes",
+    "%(number)s hours",
+    # hub_ext/sessions/culler.py: why a warning is withdrawn
+    "its lifetime was extended.",
+    "it is in use again.",
+    "the hours of its project have changed.",
+    "it may keep its folders.",
+    "the term of its project has changed.",
+    "who asked for its end has called that off.",
+    "its cause has gone.",
+    "the session that needed its place no longer waits.",
+    "the session that needed its place cannot start there now.",
+    "the session that needed its place has no higher priority any more.",
+    # hub_ext/folders/catalogue.py: whose folder is there already
+    "You already have",
+    "Project %(project)s already has",
+    # hub_ext/folders/quota.py: whose folders, and how much they may take
+    "of project %(project)s",
+    "of %(user)s",
+    "any amount",
+    # hub_ext/projects/views.py: what becomes of the sessions of somebody who is taken off the list
+    "1 session runs",
+    "%(number)s sessions run",
+    "1 session waits",
+    "%(number)s sessions wait",
+    # hub_ext/images/packed_leaks.py
+    "One packed file was",
+    "%(number)s packed files were",
+    # hub_ext/folders/safe_path.py: what is wrong with a path
+    "is empty",
+    "contains '%(part)s', which is not a name",
+    "contains the invisible or control character U+%(letter)s",
+    "contains U+%(letter)s, which looks like a separator",
+    "has a name of %(number)s bytes; %(number_allowed)s are allowed",
+    # hub_ext/images: why an image was not saved
+    "something unexpected went wrong; the site's log has it.",
+    "somebody has paused the session",
+    "the engine has not taken the image in",
+    "the session's image does not begin with its parent's layers",
+    "the session's own layer is damaged",
+)
+"""Parts of sentences."""
+
+WORDS: tuple[str, ...] = (
+    # hub_ext/sessions/status.py, as people say it
+    "pending",
+    "scheduled",
+    "preparing",
+    "starting",
+    "running",
+    "preempted",
+    "terminating",
+    "terminated",
+    "cancelled",
+    "expired",
+    "error",
+    # hub_ext/folders: states of folders, shares and copies, kinds of files
+    "ready",
+    "cloning",
+    "trash",
+    "purging",
+    "done",
+    "failed",
+    "accepted",
+    "rejected",
+    "left",
+    "stopped",
+    "link",
+    "other",
+)
+"""States and kinds, each a word alone, in small letters."""
