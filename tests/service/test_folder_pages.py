@@ -177,3 +177,54 @@ async def test_the_number_of_invitations_is_on_every_page(
     assert "invitations-badge" not in after
     assert "rejected" in sent
     assert "pending" in sent
+
+
+async def test_who_keeps_a_folder_sees_and_cancels_what_others_upload_into_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(site, monkeypatch) as client:
+        folder = await made(client, "data", "ann")
+        invited = await client(
+            "POST", f"folders/{folder}/shares", {"users": ["bob"], "mode": "rw"}, by="ann"
+        )
+        share = invited.body["shares"][0]["id"]
+        await client("POST", f"invitations/{share}/accept", {}, by="bob")
+        upload = await client(
+            "POST", f"folders/{folder}/uploads", {"path": "a/big<1>.bin", "size": 2**30}, by="bob"
+        )
+        cancel = f"folders/{folder}/uploads/{upload.body['id']}/cancel"
+        page = (await ask(client, f"folders/{folder}/settings", "ann")).body.decode()
+        guests = (await ask(client, f"folders/{folder}/settings", "bob")).body.decode()
+        refused = [(await ask(client, cancel, by, x="1")).code for by in ("bob", "zoe")]
+        other = await made(client, "other", "ann")
+        elsewhere = f"folders/{other}/uploads/{upload.body['id']}/cancel"
+        refused.append((await ask(client, elsewhere, "ann", x="1")).code)
+
+        cancelled = await ask(client, cancel, "ann", x="1")
+        after = (await ask(client, f"folders/{folder}/settings", "ann")).body.decode()
+    assert "Uploads on their way" in page
+    assert "a/big&lt;1&gt;.bin" in page
+    assert "nothing was added to for 7 days" in " ".join(page.split())
+    assert "1 GiB" in page
+    assert "Uploads on their way" not in guests
+    assert refused == [404, 404, 404]
+    assert cancelled.code == 303
+    assert "a/big" not in after
+
+
+async def test_a_copy_that_was_not_made_says_why_among_the_folders_for_a_day(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(site, monkeypatch) as client:
+        source = await made(client, "data", "ann")
+        _, job = begin_copy(site, source, "bob")
+        with site.database.transaction() as db:
+            row = db.get_one(FolderJobRow, job)
+            row.state, row.error, row.ended_at = "failed", "Not shared <any> more.", time.time()
+        page = (await ask(client, "folders/list", "bob")).body.decode()
+        theirs = (await ask(client, "folders/list", "ann")).body.decode()
+        with site.database.transaction() as db:
+            db.get_one(FolderJobRow, job).ended_at = time.time() - 86401
+        later = (await ask(client, "folders/list", "bob")).body.decode()
+    assert "was not made. Not shared &lt;any&gt; more." in page
+    assert "was not made" not in theirs + later

@@ -5,9 +5,14 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
+from hub_ext.db.folder_models import UploadRow
+from hub_ext.errors import NotFound
+from hub_ext.folders.access import Action
+from hub_ext.folders.quota import keeps
 from hub_ext.web.api.files import FilesHandler
 from hub_ext.web.api.folders import (
     CloneHandler,
+    FolderApiHandler,
     FolderHandler,
     FoldersHandler,
     JobHandler,
@@ -160,6 +165,25 @@ class CancelJobForm(FolderForm, JobHandler):
     def done(self, value: dict[str, Any]) -> list[str]:
         """Nothing of it stays."""
         return [_("Cancelled; nothing of the copy stays.")]
+
+
+class CancelUploadForm(FolderForm, FolderApiHandler):
+    """An upload that takes room in a folder which the caller keeps."""
+
+    async def post(self, folder_id: str, upload_id: str) -> None:
+        """As DELETE of the API, by those who keep the folder."""
+        with self.site.database.transaction() as db:
+            access, folder = self.allowed(db, folder_id, Action.SEE)
+            upload = db.get(UploadRow, upload_id)
+            if upload is None or upload.folder_id != folder.id or not keeps(access.right(folder)):
+                raise NotFound("There is no such upload (any more).")
+        await self.site.uploads.cancel(upload_id)
+        self.reply({"path": upload.path})
+
+    def done(self, value: dict[str, Any]) -> list[str]:
+        """Its room is free."""
+        said = _("The upload of %(name)s is cancelled.")
+        return [said % {"name": posixpath.basename(value["path"])}]
 
 
 class InviteForm(FolderForm, SharesHandler):

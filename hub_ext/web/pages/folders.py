@@ -5,6 +5,7 @@ They show what the REST API answers; changes go through the forms of ``folder_fo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlencode
@@ -16,6 +17,7 @@ from hub_ext.db.folder_models import FolderJobRow, ShareRow, UploadRow
 from hub_ext.folders import quota, sharing
 from hub_ext.folders.access import Access, Action, Standing
 from hub_ext.folders.catalogue import one
+from hub_ext.folders.uploads import IDLE_S
 from hub_ext.folders.views import folder_json, folders_json, job_json, share_json
 from hub_ext.web.api.files import FilesHandler
 from hub_ext.web.api.folders import FolderApiHandler, FoldersHandler
@@ -25,6 +27,7 @@ from hub_ext.web.templating import ROOT, templates
 FOLDERS_PER_PAGE = 100
 FILES_PER_PAGE = 200
 _SHARES_SHOWN = 500
+_FAILED_SHOWN_S = 86400.0
 
 _SECTIONS = {
     Standing.OWNER: "mine",
@@ -72,6 +75,7 @@ class FolderList(FolderPage, FoldersHandler):
             context = {
                 "folders": [_with_section(folder) for folder in folders],
                 "jobs": _running_jobs(db, [row.id for row in page if row.state == "cloning"]),
+                "failed": [] if trash or start else _failed_jobs(db, self.caller.name),
                 "quotas": self._quotas(db, access),
                 "projects": _taught(access),
                 "invited": [share for share in self.invitations(db) if share["state"] == "pending"],
@@ -173,6 +177,7 @@ class SettingsPage(FolderPage):
             self_share = None if mine is None else mine.id
             jobs = _jobs(db, folder_id, user)
             projects = _taught(access)
+            uploads = self.site.uploads.into(db, folder_id) if keeps else []
         self.show(
             "folder_settings.html",
             said=self.said(),
@@ -181,6 +186,8 @@ class SettingsPage(FolderPage):
             room=room,
             self_share=self_share,
             jobs=jobs,
+            uploads=uploads,
+            upload_days=round(IDLE_S / 86400),
             projects=projects,
             warning_s=policy.ending_warning_s,
         )
@@ -215,6 +222,18 @@ def _running_jobs(db: Session, folder_ids: Collection[str]) -> dict[str, dict[st
         FolderJobRow.folder_id.in_(folder_ids), FolderJobRow.state == "running"
     )
     return {job.folder_id: job_json(job) for job in db.scalars(query)}
+
+
+def _failed_jobs(db: Session, user: str) -> list[dict[str, Any]]:
+    """Copies of the last day that this user will look for in vain, the newest first."""
+    query = select(FolderJobRow).where(
+        FolderJobRow.user == user,
+        FolderJobRow.kind == "clone",
+        FolderJobRow.state == "failed",
+        FolderJobRow.ended_at > time.time() - _FAILED_SHOWN_S,
+    )
+    query = query.order_by(FolderJobRow.ended_at.desc(), FolderJobRow.id)
+    return [job_json(job) for job in db.scalars(query.limit(3))]
 
 
 def _jobs(db: Session, source_id: str, user: str) -> list[dict[str, Any]]:

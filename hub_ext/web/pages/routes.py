@@ -35,6 +35,7 @@ _FOLDER_PAGES = [
     (_FOLDER + f"shares/{_ID}/stop", folder_forms.StopShareForm),
     (_FOLDER + "stop-sessions", folder_forms.StopSessionsForm),
     (_FOLDER + f"jobs/{_ID}/cancel", folder_forms.CancelJobForm),
+    (_FOLDER + f"uploads/{_ID}/cancel", folder_forms.CancelUploadForm),
     (_FOLDER + "files/new-directory", folder_forms.NewDirectoryForm),
     (_FOLDER + "files/rename", folder_forms.RenameFileForm),
     (_FOLDER + "files/delete", folder_forms.DeleteFileForm),
