@@ -20,7 +20,9 @@ from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.queue import Queue
 from hub_ext.sessions.submission import Submissions, Submitter
 from hub_ext.site import Site
+from hub_ext.web import translation
 from hub_ext.web.live import LiveTopics
+from hub_ext.web.sentences import sentence
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,11 @@ class BaseHandler(HubOAuthenticated, web.RequestHandler):
     def site(self) -> Site:
         """The site that is served."""
         return self.parts.site
+
+    def choose_language(self) -> None:
+        """As the user has set it here, else as his browser asks for it; programs ask for none."""
+        accepted = self.request.headers.get("Accept-Language", "")
+        translation.use(translation.choose(self.get_cookie(translation.COOKIE), accepted))
 
     @property
     def caller(self) -> Caller:
@@ -141,6 +148,7 @@ class ApiHandler(BaseHandler):
 
     async def prepare(self) -> None:
         """Identify the caller."""
+        self.choose_language()
         if not await self.identify():
             raise web.HTTPError(401, "Log in, or send a JupyterHub token.")
 
@@ -174,14 +182,15 @@ class ApiHandler(BaseHandler):
         """Every error in the one shape; nothing of the inside."""
         error = kwargs.get("exc_info", (None, None))[1]
         if isinstance(error, ApportionError):
-            self.reply(error.as_json(), error.status)
+            told = error.as_json()["error"] | {"message": sentence(error.message)}
+            self.reply({"error": told}, error.status)
             return
         codes = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method"}
         message = "Something went wrong here; the log of the service says more."
         if isinstance(error, web.HTTPError) and status_code < 500:
             message = error.log_message or error.reason or self._reason
         code = codes.get(status_code, "internal" if status_code >= 500 else "bad_request")
-        self.reply({"error": {"code": code, "message": message}}, status_code)
+        self.reply({"error": {"code": code, "message": sentence(message)}}, status_code)
 
 
 class SpawnerApiHandler(ApiHandler):

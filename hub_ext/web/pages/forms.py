@@ -16,7 +16,6 @@ from hub_ext.web.base import ApiHandler
 from hub_ext.web.pages.page import Page
 from hub_ext.web.sentences import sentence
 from hub_ext.web.templating import ROOT
-from hub_ext.web.translation import gettext as _
 
 
 class Form(Page):
@@ -78,10 +77,11 @@ class Form(Page):
             told = error.as_json()["error"] | {"message": sentence(error.message)}
             ApiHandler.reply(self, {"error": told}, error.status)
             return
-        message = _("Something went wrong here; the log of the service says more.")
+        message = "Something went wrong here; the log of the service says more."
         if isinstance(error, web.HTTPError) and status_code < 500:
-            message = sentence(error.log_message or error.reason or self._reason)
-        ApiHandler.reply(self, {"error": {"code": "bad_request", "message": message}}, status_code)
+            message = error.log_message or error.reason or self._reason
+        told = {"code": "bad_request", "message": sentence(message)}
+        ApiHandler.reply(self, {"error": told}, status_code)
 
     def show(self, name: str, **context: Any) -> None:
         """A refusal leads back to the form."""

@@ -42,11 +42,6 @@ class Page(BaseHandler):
             return
         raise web.HTTPError(403, "Log in again.")
 
-    def choose_language(self) -> None:
-        """As the user has set it here, else as his browser asks for it."""
-        accepted = self.request.headers.get("Accept-Language", "")
-        translation.use(translation.choose(self.get_cookie(translation.COOKIE), accepted))
-
     def say(self, sentences: Sequence[str]) -> None:
         """On the next page."""
         text = json.dumps([sentence[:500] for sentence in sentences[:5]])
