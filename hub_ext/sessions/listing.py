@@ -54,7 +54,7 @@ def _ends() -> ColumnElement[Any]:
 _RANKS = {status: rank for rank, status in enumerate(Status)}
 SORTS: dict[str, _Sort] = {
     "new": _Sort(SessionRow.order.expression, int, down=True),
-    "old": _Sort(SessionRow.order.expression, int),
+    "age": _Sort(-SessionRow.order, int),
     "line": _Sort(func.coalesce(SessionRow.position, 0), int),
     "name": _Sort(func.lower(SessionRow.name), str),
     "user": _Sort(func.lower(SessionRow.user), str),
@@ -66,7 +66,7 @@ SORTS: dict[str, _Sort] = {
     "ended": _Sort(func.coalesce(SessionRow.ended_at, 0.0), float, down=True),
 }
 """Ways to sort, by the name in the address. "line": what runs, then the queue. A minus in
-front turns one round."""
+front turns one round: "-age" is the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +143,12 @@ def read_place(text: str, sort: str, field: str, *, backwards: bool = False) -> 
     """A place as ``SessionPage`` writes it; None: the start. Raises BadValue."""
     if not text:
         return None
-    order, _, value = text.partition(":")
+    order, separator, value = text.partition(":")
     kind = SORTS[sort.removeprefix("-")].kind
     try:
         if not (order.isascii() and order.isdigit() and len(order) < 19):
             raise ValueError
-        return Place(int(order), kind(value or order), backwards)
+        return Place(int(order), kind(value if separator else order), backwards)
     except (ValueError, OverflowError):
         raise BadValue(
             f"'{field}' is as an earlier page has given it, for the same sort.", field=field

@@ -1,6 +1,8 @@
 // Small behaviour shared by all pages: local times, and errors that say what is wrong.
 "use strict";
 
+document.documentElement.classList.add("scripted");
+
 // Made once: a page may have hundreds of times.
 const clock = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 
@@ -67,10 +69,12 @@ const problem = (text) => {
 };
 
 document.addEventListener("DOMContentLoaded", () => {
+  showEndOfLog();
   localTimes(document);
   countdowns(document);
 });
 document.body.addEventListener("htmx:afterSwap", () => {
+  showEndOfLog();
   localTimes(document);
   countdowns(document);
 });
@@ -79,7 +83,46 @@ document.body.addEventListener("htmx:afterRequest", (event) => {
   problem("");
   document.activeElement?.blur();
   refresh();
+  const asked = event.detail.elt.closest?.("details.confirm[open]");
+  if (!asked) return;
+  asked.open = false;
+  // What was said is heard, and the keyboard goes on from there.
+  document.querySelector("#said .alert")?.focus();
 });
+
+// Boxes that open below a button: the keyboard goes into them, and out again with Escape.
+document.addEventListener("toggle", (event) => {
+  const opened = event.target;
+  if (!opened.matches?.("details.confirm[open]")) return;
+  for (const other of document.querySelectorAll("details.confirm[open]")) {
+    if (other !== opened && !other.contains(opened)) other.open = false;
+  }
+  opened.querySelector("input:not([type=hidden]), button, a")?.focus();
+}, true);
+document.addEventListener("keydown", (event) => {
+  const open = event.key === "Escape" && event.target.closest?.("details.confirm[open]");
+  if (!open) return;
+  open.open = false;
+  open.querySelector("summary").focus();
+});
+
+// One box that ticks all on the page. It is renewed with its table.
+document.addEventListener("change", (event) => {
+  if (event.target.id !== "tick-all") return;
+  for (const box of document.querySelectorAll("input[form=bulk][type=checkbox]")) {
+    box.checked = event.target.checked;
+  }
+});
+
+// The end of a log stays in view, unless somebody has scrolled up in it.
+document.addEventListener("htmx:beforeSwap", () => {
+  const lines = document.getElementById("log-lines");
+  if (lines) lines.dataset.up = lines.scrollHeight - lines.scrollTop - lines.clientHeight > 40 ? "1" : "";
+});
+const showEndOfLog = () => {
+  const lines = document.getElementById("log-lines");
+  if (lines && !lines.dataset.up) lines.scrollTop = lines.scrollHeight;
+};
 document.body.addEventListener("htmx:responseError", (event) => {
   const { status, responseText } = event.detail.xhr;
   let message = "";
