@@ -5,6 +5,7 @@ from __future__ import annotations
 from tornado import web
 
 from hub_ext.web.pages import (
+    admin_routes,
     announcements,
     dashboard,
     folder_forms,
@@ -67,6 +68,7 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     ("dashboard/over-time", dashboard.DashboardOverTime),
     ("launch", launch.LaunchPage),
     ("launch/again", launch.LaunchAgainForm),
+    *admin_routes.ROUTES,
     *_FOLDER_PAGES,
     *_IMAGE_PAGES,
 ]

@@ -1,0 +1,169 @@
+"""Pages of the nodes: what they hold; drain, resume, labels, resource group."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hub_ext.db.models import NodeRow, SessionRow
+from hub_ext.errors import BadValue, NotFound
+from hub_ext.nodes.groups import list_groups
+from hub_ext.sessions.status import BOOKED
+from hub_ext.web.api.nodes import NodeApiHandler, NodeHandler
+from hub_ext.web.pages.admin import ADMIN, AdminForm, AdminPage
+from hub_ext.web.translation import gettext as _
+
+NODES = f"{ADMIN}/nodes"
+
+Booked = Mapping[str, Sequence[SessionRow]]
+"""Sessions that hold a booking, by node."""
+
+
+def node_url(name: str) -> str:
+    """The page of one node."""
+    return f"{NODES}/{quote(name, safe='')}"
+
+
+class NodesPage(AdminPage, NodeApiHandler):
+    """All nodes."""
+
+    part = "admin/nodes"
+
+    def get(self) -> None:
+        """``undo``: a node that has just been drained."""
+        with self.site.database.transaction() as db:
+            booked = _booked(db)
+            nodes = self.nodes_json(db)
+        undo = self.get_query_argument("undo", "")
+        drained = any(node["name"] == undo and node["drained"] for node in nodes)
+        self.show_nodes(nodes=nodes, booked=booked, undo=undo if drained else "")
+
+    def show_nodes(self, **context: Any) -> None:
+        """As the whole page."""
+        self.show_part("admin_nodes.html", **context)
+
+
+class NodesTable(NodesPage):
+    """The live part."""
+
+    def show_nodes(self, **context: Any) -> None:
+        """As a part of the page."""
+        self.show("admin_nodes_table.html", **context)
+
+
+class NodePage(AdminPage, NodeApiHandler):
+    """One node: its labels, its group, and who is on it."""
+
+    part = "admin/nodes"
+
+    def get(self, name: str) -> None:
+        """Raises NotFound."""
+        with self.site.database.transaction() as db:
+            found = [node for node in self.nodes_json(db) if node["name"] == name]
+            if not found:
+                raise NotFound(_("There is no such node."))
+            booked = _booked(db)
+            groups = [group.name for group in list_groups(db)]
+        self.show_part("admin_node.html", node=found[0], booked=booked, groups=groups)
+
+
+class NodeForm(AdminForm, NodeHandler):
+    """A change of a node."""
+
+    home = NODES
+
+    def post(self, name: str) -> None:
+        """As PATCH of the API."""
+        self.patch(name)
+
+    def labels(self) -> dict[str, str]:
+        """Those that the node has now. Raises NotFound."""
+        name = self.path_args[0]
+        with self.site.database.transaction() as db:
+            node = db.get(NodeRow, name) if name.isprintable() else None
+            if node is None:
+                raise NotFound(_("There is no such node."))
+            return dict(node.labels)
+
+
+class DrainForm(NodeForm):
+    """No new sessions there."""
+
+    def values(self) -> dict[str, Any]:
+        """Whether it is."""
+        return {"drained": True}
+
+    def next(self, value: dict[str, Any]) -> str:
+        """To the list, which offers the way back."""
+        return f"{NODES}?undo={quote(value['name'], safe='')}"
+
+    def done(self, value: dict[str, Any]) -> list[str]:
+        """What becomes of those that are there."""
+        return [str(value["message"])]
+
+
+class ResumeForm(DrainForm):
+    """Into service again."""
+
+    def values(self) -> dict[str, Any]:
+        """Whether it is drained."""
+        return {"drained": False}
+
+    def next(self, value: dict[str, Any]) -> str:
+        """To where it was asked for; the offer to undo is over."""
+        return self.back.partition("?undo=")[0]
+
+
+class GroupOfNodeForm(NodeForm):
+    """Another resource group."""
+
+    names = ("resource_group",)
+
+    def done(self, value: dict[str, Any]) -> list[str]:
+        """Which, and what it means at this hour."""
+        words = {"node": value["name"], "group": value["resource_group"]}
+        moved = _("Node %(node)s is in the resource group %(group)s now.") % words
+        return [moved, str(value["message"])]
+
+
+class AddLabelForm(NodeForm):
+    """One label more, or another value of it."""
+
+    def values(self) -> dict[str, Any]:
+        """All labels. Raises BadValue."""
+        key = self.get_body_argument("key")
+        if not key:
+            raise BadValue(_("A label needs a key."), field="key")
+        return {"labels": {**self.labels(), key: self.get_body_argument("value", "")}}
+
+    def done(self, value: dict[str, Any]) -> list[str]:
+        """It is there."""
+        words = {"key": self.get_body_argument("key"), "node": value["name"]}
+        return [_("Node %(node)s has the label %(key)s now.") % words]
+
+
+class RemoveLabelForm(NodeForm):
+    """One label less; one that is gone already is no error."""
+
+    def values(self) -> dict[str, Any]:
+        """All that stay."""
+        key = self.get_body_argument("key")
+        return {"labels": {name: text for name, text in self.labels().items() if name != key}}
+
+    def done(self, value: dict[str, Any]) -> list[str]:
+        """It is gone."""
+        words = {"key": self.get_body_argument("key"), "node": value["name"]}
+        return [_("Node %(node)s has no label %(key)s any more.") % words]
+
+
+def _booked(db: Session) -> Booked:
+    query = select(SessionRow).where(SessionRow.status.in_(BOOKED)).order_by(SessionRow.order)
+    found: dict[str, list[SessionRow]] = defaultdict(list)
+    for row in db.scalars(query):
+        found[row.node or ""].append(row)
+    return found
