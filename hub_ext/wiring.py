@@ -15,6 +15,7 @@ from jupyterhub.services.service import _ServiceSpawner
 from hub_ext.bootstrap import network
 from hub_ext.login import LocalAccountAuthenticator
 from hub_ext.settings import DeploymentSettings
+from spawner import page_language
 from spawner.docker import ApportionDockerSpawner
 from spawner.handlers import extra_handlers
 from spawner.hub_database import tune_sqlite
@@ -89,6 +90,7 @@ def _configure_hub(c: Any, data: Path, settings: DeploymentSettings, bind_url: s
             "concurrent_spawn_limit": 0,
             "tornado_settings": {"slow_spawn_timeout": 0},
             "template_paths": [str(_TEMPLATES)],
+            "jinja_environment_options": {"extensions": [page_language.NAME]},
             "extra_handlers": extra_handlers,
             "init_spawners_timeout": 10,
             # Idle times are limited by what the hub knows of activity.

@@ -13,9 +13,13 @@ from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.handlers.base import BaseHandler
 from tornado import web
 
+from hub_ext.web import translation
+from hub_ext.web.launch.forecast import in_readers_language
+
 from .mixin import ApportionSpawnerMixin
 from .notices import SessionHandler
 from .own_server import live_spawner, spawner_of_token
+from .page_language import language_of
 from .service_client import Account, Ending, RequestRefused, ServiceError, SessionGone
 
 NOT_FOUND = "No access to resources or resources not found"
@@ -60,7 +64,14 @@ class _SpawnerHandler(APIHandler):
     def refuse(self, error: RequestRefused) -> None:
         self.set_status(error.status_code)
         body = {"code": error.code, "message": error.message, "field": error.field}
-        self.finish(json.dumps({"error": {k: v for k, v in body.items() if v is not None}}))
+        known = {"error": {k: v for k, v in body.items() if v is not None}}
+        self.finish(json.dumps(_in_readers_language(self, known)))
+
+
+def _in_readers_language(handler: Any, answer: dict[str, Any]) -> Any:
+    """The texts for people in it in the language of who asks."""
+    with translation.written_in(language_of(handler)):
+        return in_readers_language(answer)
 
 
 class QueueHandler(_SpawnerHandler):
@@ -82,7 +93,7 @@ class QueueHandler(_SpawnerHandler):
             answer.update(spawner.journal.latest)
         elif not answer["ready"]:
             answer["queue"] = await self._stored(user, server_name)
-        self.finish(json.dumps(answer))
+        self.finish(json.dumps(_in_readers_language(self, answer)))
 
     async def delete(self, user_name: str, server_name: str = "") -> None:
         user = self.require("delete:servers", user_name, server_name)
@@ -136,7 +147,7 @@ class DryRunHandler(_SpawnerHandler):
         except ServiceError as e:
             raise web.HTTPError(503, "The queue service is restarting.") from e
         else:
-            self.finish(json.dumps(forecast))
+            self.finish(json.dumps(_in_readers_language(self, forecast)))
 
 
 _SERVER = r"([^/]+)(?:/([^/]*))?"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from jupyterhub.spawner import SpawnException
 
+from hub_ext.errors import BadValue
+from hub_ext.web.launch.fields import form_field, launch_values
+
 from .failures import refusal
+from .page_language import language_of
 from .service_client import Account, RequestRefused, ServiceError
 
 FORM_UNAVAILABLE = (
@@ -15,23 +20,37 @@ FORM_UNAVAILABLE = (
     '<a href="">Reload this page</a> in a moment.</div>'
 )
 
-#: Value of the preset field that means "my own numbers below".
-OWN_NUMBERS = "custom"
-
-MIB_PER_GIB = 1024
-SECONDS_PER_HOUR = 3600
-SHORTEST_LIFETIME_S = 60
-
-_FLAGS = ("preemptible", "requeue")
-
 #: A launch request is a few hundred bytes; what is much larger is no launch request.
 MAX_OPTIONS_BYTES = 64 * 1024
 
 
+@dataclass(frozen=True)
+class RefusedForm:
+    """A form that comes back as it was sent, with what is wrong at its field."""
+
+    server_name: str
+    fields: dict[str, list[str]]
+    message: str
+    field: str
+
+
+#: By user: the hub makes the page of a refusal anew, and tells it nothing of what was sent.
+_refused: dict[str, RefusedForm] = {}
+
+
 async def fetch_launch_form(spawner: Any) -> str:
     """The form's fields for this user and server; a note to reload while the service is away."""
+    refused = _refused.pop(spawner.user.name, None)
+    # after a refusal the hub asks the user's default server, whichever it was about
+    server_name = refused.server_name if refused is not None else spawner.name
+    language = language_of(getattr(spawner, "handler", None))
     try:
-        return str(await spawner.service.launch_form(Account.of(spawner.user), spawner.name))
+        return await spawner.service.launch_form(
+            Account.of(spawner.user),
+            server_name,
+            language=language,
+            refused=asdict(refused) if refused is not None else None,
+        )
     except ServiceError as e:
         spawner.log.warning("No launch form for %s: %s", spawner._log_name, e)
         return FORM_UNAVAILABLE
@@ -41,119 +60,30 @@ async def launch_options_from_form(
     form_data: dict[str, list[str]], spawner: Any = None
 ) -> dict[str, Any]:
     """Launch options from the form's fields; refused ones come back to the form at once."""
-    options = parse_launch_form(form_data)
-    if spawner is not None:
-        try:
-            await spawner.service.dry_run(Account.of(spawner.user), options)
-        except RequestRefused as e:
-            raise refusal(e) from e
-        except ServiceError as e:
-            # the queue takes the request later; it is checked again then
-            spawner.log.warning("Launch options of %s not checked: %s", spawner._log_name, e)
-    return options
-
-
-def parse_launch_form(form_data: dict[str, list[str]]) -> dict[str, Any]:
-    """The fields as launch options; a field left empty is left out.
-
-    Raises SpawnException naming the field that is no number, or no yes or no.
-    """
-    fields = {name: _last(values) for name, values in form_data.items()}
-    options: dict[str, Any] = {}
-    for name in ("image", "name", "project"):
-        if fields.get(name):
-            options[name] = fields[name]
-    if fields.get("image_by_name"):
-        options["image"] = fields["image_by_name"]
-    preset = fields.get("preset", "")
-    if preset and preset != OWN_NUMBERS:
-        options["preset"] = preset
-    else:
-        options.update(_own_numbers(fields))
-    folders = _folders(form_data, fields)
-    if folders:
-        options["folders"] = folders
-    if fields.get("new_folder"):
-        options["new_folders"] = [fields["new_folder"]]
-    for name in ("count", "priority"):
-        if fields.get(name):
-            options[name] = _whole(fields[name], name)
-    if fields.get("lifetime_h"):
-        options["lifetime_s"] = _seconds(fields["lifetime_h"], "lifetime_h")
-    options.update(_reclaim(fields))
-    return options
-
-
-def _reclaim(fields: dict[str, str]) -> dict[str, Any]:
-    """What is said of being reclaimed; what becomes of it then is of no use without."""
-    flags = {name: _flag(fields[name], name) for name in _FLAGS if fields.get(name)}
-    return flags if flags.get("preemptible") else {}
-
-
-def _own_numbers(fields: dict[str, str]) -> dict[str, Any]:
-    numbers: dict[str, Any] = {}
-    if fields.get("fgpu"):
-        # as typed: the service refuses what is off the step, never a rounded neighbour
-        _number(fields["fgpu"], "fgpu")
-        numbers["fgpu"] = fields["fgpu"]
-    if fields.get("cpu"):
-        numbers["cpu"] = _number(fields["cpu"], "cpu")
-    if fields.get("memory_gib"):
-        gib = _number(fields["memory_gib"], "memory_gib")
-        numbers["memory_mib"] = round(gib * MIB_PER_GIB)
-    if fields.get("memory_mib"):
-        numbers["memory_mib"] = _whole(fields["memory_mib"], "memory_mib")
-    return numbers
-
-
-def _folders(form_data: dict[str, list[str]], fields: dict[str, str]) -> list[dict[str, str]]:
-    """The ticked ones, by id; how and where is in fields of their own."""
-    chosen = []
-    for folder_id in form_data.get("folder", []):
-        mode = "ro" if fields.get(f"mode:{folder_id}", "") == "ro" else "rw"
-        places = {name: fields.get(f"{name}:{folder_id}", "") for name in ("target", "subpath")}
-        given = {name: place for name, place in places.items() if place}
-        chosen.append({"id": folder_id, "mode": mode, **given})
-    return chosen
-
-
-def _number(text: str, field: str) -> float:
+    fields = {
+        name: [value for value in values if isinstance(value, str)]
+        for name, values in form_data.items()
+    }
     try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not abs(value) < 1e9:
-        raise SpawnException(f"{field}: {text!r} is not a number.", reason="bad-options")
-    return value
+        options = launch_values(fields)
+        if spawner is not None:
+            await spawner.service.dry_run(Account.of(spawner.user), options)
+    except BadValue as e:
+        _remember(spawner, fields, e.message, e.field)
+        raise SpawnException(e.message, reason="bad-options", status_code=400) from e
+    except RequestRefused as e:
+        _remember(spawner, fields, e.message, e.field)
+        raise refusal(e) from e
+    except ServiceError as e:
+        # the queue takes the request later; it is checked again then
+        spawner.log.warning("Launch options of %s not checked: %s", spawner._log_name, e)
+    return options
 
 
-def _whole(text: str, field: str) -> int:
-    value = _number(text, field)
-    if not value.is_integer():
-        raise SpawnException(f"{field}: {text!r} is not a whole number.", reason="bad-options")
-    return int(value)
-
-
-def _seconds(text: str, field: str) -> int:
-    """Of a number of hours."""
-    seconds = round(_number(text, field) * SECONDS_PER_HOUR)
-    if seconds < SHORTEST_LIFETIME_S:
-        message = f"{field}: {text!r} hours are less than a minute; leave it empty for no end."
-        raise SpawnException(message, reason="bad-options")
-    return seconds
-
-
-def _flag(text: str, field: str) -> bool:
-    if text in {"1", "on", "true"}:
-        return True
-    if text in {"0", "off", "false"}:
-        return False
-    raise SpawnException(f"{field}: {text!r} is neither 1 nor 0.", reason="bad-options")
-
-
-def _last(values: Any) -> str:
-    last = values[-1] if values else ""
-    return last.strip() if isinstance(last, str) else ""
+def _remember(spawner: Any, fields: dict[str, list[str]], message: str, field: str | None) -> None:
+    if spawner is not None:
+        named = form_field(field, fields)
+        _refused[spawner.user.name] = RefusedForm(spawner.name, fields, message, named)
 
 
 def accept_launch_options(spawner: Any, options: Any) -> None:

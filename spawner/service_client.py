@@ -155,12 +155,22 @@ class ServiceClient:
         query = urlencode({"user": user, "server_name": server_name})
         return await self._call("GET", f"/spawner/lookup?{query}")
 
-    async def launch_form(self, account: Account, server_name: str) -> str:
-        """The HTML of the launch form's fields."""
-        fields = {**account.fields(), "server_name": server_name, "admin": int(account.admin)}
-        query = urlencode(fields, doseq=True)
-        answer = await self._call("GET", f"/spawner/launch-form?{query}")
-        return str(answer["html"])
+    async def launch_form(
+        self,
+        account: Account,
+        server_name: str,
+        *,
+        language: str = "en",
+        refused: Mapping[str, Any] | None = None,
+    ) -> str:
+        """The HTML of the launch form's fields.
+
+        refused: what was sent (``fields``) and why it comes back (``message``, ``field``).
+        """
+        body = {**account.fields(), "server_name": server_name, "language": language}
+        if refused is not None:
+            body["refused"] = dict(refused)
+        return str((await self._post("/spawner/launch-form", body))["html"])
 
     async def dry_run(self, account: Account, options: Mapping[str, Any]) -> dict[str, Any]:
         """When and where these options would start; RequestRefused as for a real request."""

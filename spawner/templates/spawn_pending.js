@@ -12,12 +12,21 @@
   const queueUrl = `${hub}apportion/queue/${path}`;
   const LIVE = ["PENDING", "SCHEDULED", "PREPARING", "STARTING", "RUNNING", "PREEMPTED"];
   const POLL_MS = 2000;
+  /* The hub's stream speaks English; whoever reads another language asks. */
+  const ENGLISH = page.lang === "en";
   const REQUEST_AGAIN_MS = 10000;
   const SILENCE_MS = 4000;
-  let streams = true;
+  let streams = ENGLISH;
   let over = false;
   let requestedAt = 0;
   let lastLine = "";
+
+  /* Texts of the page in its language, with {places} filled in. */
+  function text(name, places = {}) {
+    return (page.dataset[`text${name}`] || "").replace(/\{(\w+)\}/g, (whole, key) => places[key] ?? whole);
+  }
+
+  const number = (value) => new Intl.NumberFormat(page.lang).format(value);
 
   function call(method, url) {
     return fetch(url, {
@@ -28,16 +37,17 @@
 
   function estimate(seconds) {
     if (seconds === null || seconds === undefined) return "";
-    if (seconds < 90) return "About a minute";
-    if (seconds < 3600) return `About ${Math.round(seconds / 60)} minutes`;
+    if (seconds < 90) return text("Minute");
+    if (seconds < 3600) return text("Minutes", { number: number(Math.round(seconds / 60)) });
+    if (seconds > 36 * 3600) return text("Days", { number: number(Math.round(seconds / 86400)) });
     const hours = Math.round(seconds / 1800) / 2;
-    return hours === 1 ? "About an hour" : `About ${hours} hours`;
+    return hours === 1 ? text("Hour") : text("Hours", { number: number(hours) });
   }
 
   function show(event) {
     const queue = event.queue || {};
     const waits = Boolean(queue.position);
-    const headline = waits ? `Number ${queue.position} in the queue` : event.message || "";
+    const headline = waits ? text("Number", { position: queue.position }) : event.message || "";
     if (headline) byId("headline").textContent = headline;
     byId("estimate").textContent = waits ? estimate(queue.estimate_s) : "";
     byId("setback").textContent = queue.setback || "";
@@ -47,30 +57,30 @@
       byId("bar").style.width = `${event.progress}%`;
       byId("bar").setAttribute("aria-valuenow", event.progress);
     }
-    log(event.message || headline);
+    log(ENGLISH ? event.message || headline : headline);
   }
 
-  function log(text) {
-    if (!text || text === lastLine) return;
-    lastLine = text;
+  function log(said) {
+    if (!said || said === lastLine) return;
+    lastLine = said;
     const line = document.createElement("li");
-    line.textContent = `${new Date().toLocaleTimeString()}  ${text}`;
+    line.textContent = `${new Date().toLocaleTimeString(page.lang)}  ${said}`;
     byId("log").append(line);
   }
 
-  function failed(text) {
+  function failed(why) {
     over = true;
-    byId("headline").textContent = "Not started";
+    byId("headline").textContent = text("NotStarted");
     byId("estimate").textContent = "";
     byId("setback").textContent = "";
-    byId("reason").textContent = text;
+    byId("reason").textContent = why;
     byId("help").textContent = "";
     byId("note").hidden = true;
     byId("cancel").hidden = true;
     byId("retry").hidden = false;
     byId("home").hidden = false;
     byId("bar").classList.add("bg-danger");
-    log(text);
+    log(why);
   }
 
   function follow() {
@@ -105,9 +115,9 @@
 
   /* A start whose slice was reclaimed has failed, but its session waits again. Asked twice, for a
      cancel may still be on its way to the queue. */
-  async function afterFailure(text) {
-    if (!(await waitsAgain())) return failed(text);
-    setTimeout(async () => ((await waitsAgain()) ? poll() : failed(text)), POLL_MS);
+  async function afterFailure(why) {
+    if (!(await waitsAgain())) return failed(why);
+    setTimeout(async () => ((await waitsAgain()) ? poll() : failed(why)), POLL_MS);
   }
 
   async function waitsAgain() {
@@ -128,7 +138,7 @@
     }
     if (over) return;
     if (answer === null) {
-      show({ message: "The hub is restarting; your place is kept." });
+      show({ message: text("Restarting") });
     } else if (answer.ready) {
       return window.location.reload();
     } else if (answer.pending === "spawn" && streams) {
@@ -138,9 +148,9 @@
     } else if (!answer.pending) {
       const queue = answer.queue;
       if (!queue || !LIVE.includes(queue.status)) {
-        return failed((queue && queue.reason) || "The request is no longer in the queue.");
+        return failed((queue && queue.reason) || text("Gone"));
       }
-      show({ message: "Waiting in the queue", queue });
+      show({ message: text("Waiting"), queue });
       await requestAgain();
     }
     setTimeout(poll, POLL_MS);
@@ -156,22 +166,30 @@
   async function cancel() {
     over = true;
     byId("cancel").disabled = true;
-    byId("headline").textContent = "Cancelling";
+    byId("headline").textContent = text("Cancelling");
     try {
       const stopped = await call("DELETE", serverUrl);
       const dropped = await call("DELETE", queueUrl);
-      if (!stopped.ok && !dropped.ok) throw new Error(`The hub answered ${stopped.status}.`);
-      window.location.href = `${hub}home`;
-    } catch (error) {
-      over = false;
-      byId("cancel").disabled = false;
-      byId("headline").textContent = "Not cancelled";
-      byId("reason").textContent = `${error.message} Please try again.`;
-      setTimeout(poll, POLL_MS);
+      if (stopped.ok || dropped.ok) {
+        window.location.href = `${window.jhdata.prefix}services/apportion/`;
+        return;
+      }
+      notCancelled(text("Answered", { status: stopped.status }));
+    } catch {
+      notCancelled(text("NoAnswer"));
     }
   }
 
+  function notCancelled(why) {
+    over = false;
+    byId("cancel").disabled = false;
+    byId("headline").textContent = text("NotCancelled");
+    byId("reason").textContent = why;
+    setTimeout(poll, POLL_MS);
+  }
+
   byId("cancel").addEventListener("click", cancel);
-  follow();
+  if (streams) follow();
+  else poll();
   window._jupyterhub_page_loaded = true;
 })();

@@ -86,7 +86,7 @@ def test_the_pending_page_shows_the_same_reason_and_cancels(
     page.set_viewport_size({"width": 390, "height": 800})
     shot(page, "2-pending-phone")
     page.get_by_role("button", name="Cancel").click()
-    page.wait_for_url("**/hub/home**", timeout=30_000)
+    page.wait_for_url(f"{lab.url}{SERVICE}/", timeout=30_000)
     assert student.session(pending["id"])["status"] == "CANCELLED"
     other.stop_all()
     until(lambda: lab.containers() == [], what="no container is left")

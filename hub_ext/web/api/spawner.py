@@ -17,8 +17,10 @@ from hub_ext.sessions.status import BOOKED, STOPPING, Status
 from hub_ext.sessions.store import Why, is_live
 from hub_ext.sessions.submission import Submitter, check_server_name
 from hub_ext.sessions.views import forecast_json, session_json
+from hub_ext.web import translation
 from hub_ext.web.base import SpawnerApiHandler
-from hub_ext.web.launch.form import render_launch_form
+from hub_ext.web.launch.filled import Filled, filled_as_typed
+from hub_ext.web.launch.form import Refusal, render_launch_form
 
 _STEPS = (Status.PREPARING, Status.STARTING, Status.RUNNING)
 _FIRST_LOOK_S = 1.0
@@ -201,11 +203,34 @@ class SpawnerDryRunHandler(_SpawnerHandler):
 class LaunchFormHandler(_SpawnerHandler):
     """The fields of the hub's spawn page."""
 
-    async def get(self) -> None:
-        """HTML for this user and server."""
+    async def post(self) -> None:
+        """HTML for this user and server; ``refused``: as it was sent, and why it comes back."""
+        values = self.body()
+        submitter = self.named_user(values)
+        server_name = self.text(values, "server_name")
+        translation.use(translation.choose(self.text(values, "language"), ""))
+        filled, refusal = self._refused(values.get("refused"))
         await inventory.refresh_images(self.site)
-        user = self.get_query_argument("user")
-        server_name = self.get_query_argument("server_name", "")
-        groups = frozenset(self.get_query_arguments("groups"))
-        admin = self.get_query_argument("admin", "") == "1"
-        self.reply({"html": render_launch_form(self.site, user, server_name, groups, admin)})
+        html = render_launch_form(
+            self.site,
+            submitter.user,
+            server_name,
+            submitter.groups,
+            submitter.admin,
+            filled=filled,
+            refusal=refusal,
+        )
+        self.reply({"html": html})
+
+    def _refused(self, refused: Any) -> tuple[Filled | None, Refusal | None]:
+        if refused is None:
+            return None, None
+        fields = refused.get("fields") if isinstance(refused, dict) else None
+        if not isinstance(fields, dict) or not all(map(_is_texts, fields.values())):
+            raise BadValue("'refused.fields' must have lists of texts.", field="refused")
+        message, field = self.text(refused, "message", limit=10_000), self.text(refused, "field")
+        return filled_as_typed(fields), Refusal(message, field)
+
+
+def _is_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

@@ -21,7 +21,7 @@ from hub_ext.web.launch.filled import Filled, filled_from_options
 from hub_ext.web.launch.folders import launch_folders
 from hub_ext.web.launch.images import launch_families
 from hub_ext.web.launch.projects import launch_projects
-from hub_ext.web.templating import API, BASE_URL, templates
+from hub_ext.web.templating import BASE_URL, ROOT, templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def launch_context(
         "simulated": db.scalar(select(DeviceRow.uuid).where(DeviceRow.simulated).limit(1)),
         "user_name": person.name,
         "server_name": "",
-        "dry_run_url": f"{API}dry-run",
+        "dry_run_url": f"{ROOT}launch/forecast",
     }
 
 

@@ -11,8 +11,11 @@ from hub_ext.folders.access import Person
 from hub_ext.nodes import inventory
 from hub_ext.sessions.launch import LaunchRequest, read_launch_request
 from hub_ext.sessions.once import check_key, new_key, once_ids
+from hub_ext.web import translation
+from hub_ext.web.api.sessions import DryRunHandler
 from hub_ext.web.launch.fields import Fields, form_field, launch_values
 from hub_ext.web.launch.filled import Filled, filled_as_typed
+from hub_ext.web.launch.forecast import in_readers_language
 from hub_ext.web.launch.form import Refusal, launch_context
 from hub_ext.web.launch.recent import (
     filled_from_session,
@@ -122,3 +125,17 @@ class LaunchAgainForm(LaunchPage):
             self.refuse(error, key, filled_from_session(row), {})
         else:
             self.go_on(rows)
+
+
+class LaunchForecast(DryRunHandler):
+    """The live line: the dry run of the API in the language of the page."""
+
+    async def prepare(self) -> None:
+        """JSON also for who has to log in again."""
+        accepted = self.request.headers.get("Accept-Language", "")
+        translation.use(translation.choose(self.get_cookie(translation.COOKIE), accepted))
+        await super().prepare()
+
+    def reply(self, value: Any, status: int = 200) -> None:
+        """The sentences in it are translated."""
+        super().reply(in_readers_language(value), status)

@@ -68,6 +68,7 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     ("dashboard/over-time", dashboard.DashboardOverTime),
     ("launch", launch.LaunchPage),
     ("launch/again", launch.LaunchAgainForm),
+    ("launch/forecast", launch.LaunchForecast),
     *admin_routes.ROUTES,
     *_FOLDER_PAGES,
     *_IMAGE_PAGES,

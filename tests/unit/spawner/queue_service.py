@@ -267,11 +267,8 @@ class _DryRun(_Handler):
 
 
 class _Form(_Handler):
-    def get(self) -> None:
-        self.queue.calls[-1][1].update(
-            groups=self.get_query_arguments("groups"), admin=self.get_query_argument("admin")
-        )
-        self.finish({"html": f"<p>form of {self.get_query_argument('user')}</p>"})
+    def post(self) -> None:
+        self.finish({"html": f"<p>form of {self.queue.calls[-1][1]['user']}</p>"})
 
 
 def _free_port() -> int:

@@ -45,6 +45,9 @@ class Asked:
         self.answer: Any = None
         self.body: Any = {}
 
+    def get_cookie(self, name: str) -> str | None:
+        return None
+
     def find_user(self, name: str) -> Any:
         return self.user if self.user is not None and name == self.user.name else None
 

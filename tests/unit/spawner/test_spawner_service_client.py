@@ -40,7 +40,13 @@ async def test_the_form_is_asked_for_with_every_group(
 ) -> None:
     await client.launch_form(Account("ann", ("a b", "c&d"), admin=True), "")
 
-    assert queue.calls[-1][1] == {"groups": ["a b", "c&d"], "admin": "1"}
+    assert queue.calls[-1][1] == {
+        "user": "ann",
+        "groups": ["a b", "c&d"],
+        "admin": True,
+        "server_name": "",
+        "language": "en",
+    }
 
 
 async def test_reports_name_their_run_only_when_it_is_known(
