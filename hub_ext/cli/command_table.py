@@ -32,6 +32,7 @@ ENTRIES = {
     "submit": Entry("submit", "Ask for a session, or for several."),
     "list": Entry("sessions", "List your sessions."),
     "get": Entry("sessions", "Show all about one session."),
+    "logs": Entry("logs", "Show what a session prints."),
     "set": Entry("sessions", "Change a session that is there."),
     "delete": Entry("sessions", "Cancel sessions that wait, stop those that run."),
     "project": Entry("projects", "Projects: quota, limits, members."),

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from hub_ext import __version__
+from hub_ext.announcements import NewAnnouncement
 from hub_ext.nodes.administration import NodeChange
 from hub_ext.nodes.groups import GroupChange, NewGroup
 from hub_ext.projects import body
 from hub_ext.sessions.edits import SessionChange
 from hub_ext.sessions.launch import LaunchRequest
+from hub_ext.sessions.listing import LONGEST_QUERY, SORTS
+from hub_ext.sessions.logs import MOST_LINES
+from hub_ext.sessions.status import Status
+from hub_ext.web.api.openapi_admin import admin_paths
 from hub_ext.web.api.openapi_folders import folder_paths
 from hub_ext.web.api.openapi_images import image_paths
 from hub_ext.web.api.openapi_parts import ERROR, operation, parameter, schema_of
@@ -23,8 +28,13 @@ def document() -> dict[str, Any]:
     session_id = parameter("id", "path", {"type": "string", "pattern": "^[0-9a-f]{32}$"})
     page = [
         parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 500}),
-        parameter("after", "query", {"type": "integer", "minimum": 0}),
+        parameter("after", "query", {"type": "string", "maxLength": 300}),
         parameter("live", "query", {"type": "string", "enum": ["0", "1"]}),
+        parameter("ended", "query", {"type": "string", "enum": ["0", "1"]}),
+        parameter("q", "query", {"type": "string", "maxLength": LONGEST_QUERY}),
+        parameter("status", "query", {"type": "string", "enum": [*Status]}),
+        parameter("node", "query", {"type": "string", "maxLength": 300}),
+        parameter("sort", "query", {"enum": [sign + name for name in SORTS for sign in ("", "-")]}),
         parameter("all", "query", {"type": "string", "enum": ["0", "1"]}),
         parameter("project", "query", {"type": "string"}),
     ]
@@ -54,8 +64,27 @@ def document() -> dict[str, Any]:
                 "delete": operation("Cancel or stop", [session_id], success="202"),
             },
             "/sessions/{id}/history": {"get": operation("Its transitions", [session_id])},
+            "/sessions/{id}/logs": {
+                "get": operation(
+                    "What it prints, the last lines; for its user and admins",
+                    [
+                        session_id,
+                        parameter(
+                            "tail",
+                            "query",
+                            {"type": "integer", "minimum": 1, "maximum": MOST_LINES},
+                        ),
+                        parameter(
+                            "since",
+                            "query",
+                            {"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,9})?$"},
+                        ),
+                        parameter("format", "query", {"type": "string", "enum": ["json", "text"]}),
+                    ],
+                )
+            },
             "/dry-run": {"post": operation("What would happen", [], body=launch)},
-            "/presets": {"get": operation("Bundles of resources", [])},
+            **admin_paths(schemas),
             **image_paths(lambda model: schema_of(model, schemas), operation, parameter),
             **_node_paths(schemas),
             **folder_paths(schemas),
@@ -89,16 +118,14 @@ def _node_paths(schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _project_paths(schemas: dict[str, Any]) -> dict[str, Any]:
-    """Projects, their members, the audit log."""
+    """Projects and their members."""
     text = {"type": "string", "maxLength": 300}
     name = parameter("name", "path", {"type": "string", "pattern": r"^[A-Za-z0-9._-]+$"})
     dry_run = parameter("dry_run", "query", {"type": "string", "enum": ["0", "1"]})
     user = parameter("user", "path", {"type": "string", "pattern": "^[^/]+$"})
     limit = parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 500})
     after_name = parameter("after", "query", text)
-    after_id = parameter("after", "query", {"type": "integer", "minimum": 0})
     archived = parameter("archived", "query", {"type": "string", "enum": ["0", "1"]})
-    filters = [parameter(each, "query", text) for each in ("project", "by", "action")]
     new, change, new_member, member_change, members = (
         schema_of(model, schemas)
         for model in (
@@ -110,6 +137,8 @@ def _project_paths(schemas: dict[str, Any]) -> dict[str, Any]:
         )
     )
     listing = [limit, after_name]
+    number = parameter("number", "path", {"type": "integer", "minimum": 1, "maximum": 2**31 - 1})
+    form = parameter("format", "query", {"type": "string", "enum": ["json", "csv"]})
     return {
         "/projects": {
             "get": operation("Your projects, each after its parent", [*listing, archived]),
@@ -132,10 +161,28 @@ def _project_paths(schemas: dict[str, Any]) -> dict[str, Any]:
             "patch": operation("Role or own limits", [name, user], body=member_change),
             "delete": operation("Take off the list; dry_run=1 only tells", [name, user, dry_run]),
         },
-        "/audit": {
-            "get": operation(
-                "Who changed what, newest first (admins, instructors)", [limit, after_id, *filters]
-            )
+        "/projects/{name}/announcements": {
+            "get": operation("Messages to its members, the newest first", [name, limit]),
+            "post": operation(
+                "Tell its members something (instructors)",
+                [name],
+                body=schema_of(NewAnnouncement, schemas),
+                success="201",
+            ),
+        },
+        "/projects/{name}/announcements/{number}": {
+            "delete": operation("Take it back", [name, number])
+        },
+        "/projects/{name}/stop-sessions": {
+            "post": operation(
+                "Cancel what waits, warn and stop what runs (instructors)",
+                [name],
+                body=schema_of(body.SessionsEnd, schemas),
+            ),
+            "delete": operation("Call that off for what still runs", [name]),
+        },
+        "/projects/{name}/report": {
+            "get": operation("Use by user in its term, also as CSV (instructors)", [name, form])
         },
     }
 
