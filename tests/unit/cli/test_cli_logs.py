@@ -23,14 +23,16 @@ def a_log(*lines: str, live: bool = True, after: str = "7.000000001", message: s
     }
 
 
-def test_the_last_lines_go_to_the_output_and_what_is_missing_to_the_errors(
-    service: ScriptedService, cli: Cli
-) -> None:
+def test_the_last_lines_go_to_the_output(service: ScriptedService, cli: Cli) -> None:
     service.says("GET", "sessions", body={"sessions": [RUNNING], "after": None})
     service.says("GET", PATH, body=a_log("one", "two"))
     result = cli("logs", "train", "--tail", "2")
     assert result.stdout == "one\ntwo\n"
     assert service.requests[-1].target == f"{PATH}?tail=2"
+
+
+def test_what_is_missing_goes_to_the_errors(service: ScriptedService, cli: Cli) -> None:
+    service.says("GET", "sessions", body={"sessions": [RUNNING], "after": None})
     service.says("GET", PATH, body=a_log(message="It is gone."))
     result = cli("logs", "train")
     assert (result.stdout, result.stderr) == ("", "It is gone.\n")
