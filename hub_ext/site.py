@@ -24,6 +24,7 @@ from hub_ext.projects.usage import UsageHistory
 from hub_ext.projects.use_cache import UseCache
 from hub_ext.scheduling.model import Resources, TaskPlacement
 from hub_ext.sessions.changes import Changes
+from hub_ext.sessions.passes import Passes
 from hub_ext.sessions.store import SessionStore
 from hub_ext.sessions.waiting_times import WaitingTimes
 
@@ -97,5 +98,7 @@ class Site:
     """What the projects held in the last hour, day ..."""
     waits: WaitingTimes = field(default_factory=WaitingTimes)
     """How long sessions have waited."""
+    passes: Passes = field(default_factory=Passes)
+    """Tells of each scheduling pass."""
     readings: Readings = field(default_factory=Readings)
     """How busy the devices are."""

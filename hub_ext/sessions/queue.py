@@ -20,6 +20,7 @@ from hub_ext.scheduling import model, schedule
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.decisions import Grant, GrantedSlice, Wait, write_decisions
 from hub_ext.sessions.notices import Notice
+from hub_ext.sessions.passes import Outcome, Pass
 from hub_ext.sessions.snapshot import read_snapshot, view_of
 from hub_ext.sessions.status import Status
 from hub_ext.sessions.store import Why
@@ -54,10 +55,12 @@ class Queue:
     async def run(self) -> None:
         """For ever: wait for a change or a tick, then one pass."""
         while True:
+            began = time.perf_counter()
             try:
                 await self._pass()
             except Exception:
                 log.exception("A scheduling pass failed; the next one starts afresh.")
+                self._site.passes.tell(Pass(time.perf_counter() - began, Outcome.FAILED))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_next()):
                     await self._woken.wait()
@@ -76,11 +79,14 @@ class Queue:
         When the rules have changed (a quota, a drained node), nothing of it does.
         """
         self._expire()
-        rules = self._rules
+        rules, began = self._rules, time.perf_counter()
         snapshot = self._read()
         decisions = await asyncio.to_thread(schedule, snapshot, self._site.policy.placement)
-        if rules == self._rules:
+        holds = rules == self._rules
+        if holds:
             self._write(snapshot, decisions)
+        outcome = Outcome.WRITTEN if holds else Outcome.STALE
+        self._site.passes.tell(Pass(time.perf_counter() - began, outcome, decisions))
 
     def pass_once(self) -> model.Decisions:
         """One pass, from reading to writing; one that thinks meanwhile is dropped."""

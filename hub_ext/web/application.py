@@ -9,7 +9,8 @@ from pathlib import Path
 from jupyterhub.services.auth import HubOAuthCallbackHandler
 from tornado import web
 
-from hub_ext.web.api.health import MetricsHandler
+from hub_ext.metrics.exposition import Metrics
+from hub_ext.web.api.metrics import MetricsHandler
 from hub_ext.web.api.routes import ROUTES as API_ROUTES
 from hub_ext.web.base import Parts
 from hub_ext.web.pages.page import NotFoundPage
@@ -20,6 +21,7 @@ PREFIX = "/services/apportion/"
 
 def make_application(parts: Parts) -> web.Application:
     """The tornado application below the service's prefix."""
+    metrics = Metrics(parts.site, parts.activity, parts.live)
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", PREFIX)
     return web.Application(
         [
@@ -29,6 +31,8 @@ def make_application(parts: Parts) -> web.Application:
             (prefix + "oauth_callback", HubOAuthCallbackHandler),
         ],
         parts=parts,
+        metrics=metrics,
+        log_function=metrics.request_log,
         cookie_secret=secrets.token_bytes(32),
         static_path=str(Path(__file__).parent / "static"),
         static_url_prefix=prefix + "static/",

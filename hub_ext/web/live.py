@@ -43,6 +43,11 @@ class LiveTopics:
         self._subscribers.add(subscription)
         return subscription
 
+    @property
+    def clients(self) -> int:
+        """How many pages listen."""
+        return len(self._subscribers)
+
     def _of_session(self, change: Change) -> None:
         everybodys = {f"{SESSIONS}:*", f"{SESSIONS}:{change.project}"}
         for subscriber in self._subscribers:

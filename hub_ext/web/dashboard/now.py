@@ -137,6 +137,7 @@ def _device(
         "free_milli": max(0, GPU_MILLI - device.booked_milli),
         "closed": closed,
         "parts": [_part(part, unit, colours) for part in device.parts],
+        "told": wording.device(device, unit),
     }
 
 
@@ -145,17 +146,13 @@ def _part(part: Part, unit: FgpuUnit, colours: Mapping[str, int]) -> dict[str, A
     kind = "idle" if holder.idle else "stopping" if holder.status in STOPPING else ""
     if not kind and holder.status != Status.RUNNING:
         kind = "starting"
+    fgpu = unit.fgpu(part.milli)
     return {
-        "user": holder.user,
-        "name": holder.name,
-        "project": holder.project,
         "url": f"{ROOT}sessions/{holder.session_id}",
         "milli": part.milli,
-        "fgpu": unit.fgpu(part.milli),
-        "memory_mib": part.memory_mib,
-        "colour": colours.get(holder.project, wording.COLOURS),
-        "kind": kind,
-        "state": wording.state(part),
+        "kind": f"colour-{colours.get(holder.project, wording.COLOURS)} {kind}",
+        "short": wording.slice_in_short(part, fgpu),
+        "told": wording.slice_in_full(part, fgpu),
     }
 
 

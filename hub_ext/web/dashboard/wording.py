@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from hub_ext.nodes.occupancy import Part
+from functools import lru_cache
+
+from hub_ext.fgpu import FgpuUnit
+from hub_ext.nodes.occupancy import DeviceUse, Part
 from hub_ext.sessions.queue_summary import Waiting
 from hub_ext.sessions.status import STOPPING, Status
-from hub_ext.web.formats import number
+from hub_ext.web.formats import number, size
 from hub_ext.web.translation import gettext as _
+from hub_ext.web.translation import language, ngettext
 
 COLOURS = 10
 """So many colours tell projects apart; plots and slices use the same."""
@@ -45,15 +49,49 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     if seconds < 99.5:
-        return _("%(number)s s") % {"number": number(round(seconds))}
+        return _("%(number)s s") % {"number": _number(round(seconds), language())}
     if seconds < 5400:
-        return _("%(number)s min") % {"number": number(_short(seconds / 60))}
+        return _("%(number)s min") % {"number": _number(_short(seconds / 60), language())}
     if seconds < 36 * 3600:
-        return _("%(number)s h") % {"number": number(_short(seconds / 3600))}
-    return _("%(number)s days") % {"number": number(_short(seconds / 86400))}
+        return _("%(number)s h") % {"number": _number(_short(seconds / 3600), language())}
+    return _("%(number)s days") % {"number": _number(_short(seconds / 86400), language())}
 
 
-def state(part: Part) -> str:
+def slice_in_short(part: Part, fgpu: float) -> str:
+    """In the slice itself: who, how much, and what is wrong with it."""
+    state = _state(part)
+    return f"{part.holder.user} {_number(fgpu, language())}{', ' if state else ''}{state}"
+
+
+def slice_in_full(part: Part, fgpu: float) -> str:
+    """A sentence about a slice."""
+    holder, state = part.holder, _state(part)
+    text = _("%(user)s, session %(name)s of project %(project)s: %(fgpu)s fGPU, %(memory)s") % {
+        "user": holder.user,
+        "name": holder.name,
+        "project": holder.project,
+        "fgpu": _number(fgpu, language()),
+        "memory": _memory(part.memory_mib, language()),
+    }
+    return f"{text} ({state})" if state else text
+
+
+def device(use: DeviceUse, unit: FgpuUnit) -> str:
+    """A sentence about a device."""
+    text = ngettext(
+        "Device %(device)s: %(booked)s fGPU booked in %(count)s slice, %(free)s free",
+        "Device %(device)s: %(booked)s fGPU booked in %(count)s slices, %(free)s free",
+        len(use.parts),
+    ) % {
+        "device": use.number,
+        "booked": _number(unit.fgpu(use.booked_milli), language()),
+        "count": len(use.parts),
+        "free": _number(unit.fgpu(use.free_milli), language()),
+    }
+    return f"{text}; {use.problem}" if use.problem else text
+
+
+def _state(part: Part) -> str:
     """What the holder of a slice is about; "" when it just runs."""
     holder = part.holder
     if holder.idle:
@@ -67,6 +105,17 @@ def state(part: Part) -> str:
 def percent(part: float) -> str:
     """0.5 as "50 %"."""
     return _("%(number)s %%") % {"number": number(round(100 * part))}
+
+
+@lru_cache(4096)
+def _number(value: float, _language: str) -> str:
+    """A page has thousands of slices of few sizes."""
+    return number(value)
+
+
+@lru_cache(4096)
+def _memory(mib: int, _language: str) -> str:
+    return size(mib * 2**20)
 
 
 def _short(value: float) -> float:
