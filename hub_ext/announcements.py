@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -20,6 +21,7 @@ LONGEST = 1000
 _SHOWN = 5
 """As many are on a page, the newest."""
 _LEVELS = ("info", "warning")
+_DAY_S = 86400
 _TWICE_S = 60.0
 """The same again within so many seconds is a form that was sent twice."""
 
@@ -130,6 +132,12 @@ def shown_to(
         AnnouncementRow.id.not_in(dismissed),
     )
     return db.scalars(query.order_by(AnnouncementRow.id.desc()).limit(_SHOWN)).all()
+
+
+def ends_in_s(rows: Iterable[AnnouncementRow], now: float) -> int | None:
+    """Seconds until the first of them is over; at most a day. None: none has an end."""
+    ends = [row.until - now for row in rows if row.until is not None]
+    return min(_DAY_S, max(1, math.ceil(min(ends)))) if ends else None
 
 
 def dismiss(db: Session, announcement_id: int, user: str) -> None:

@@ -37,6 +37,8 @@ ENTRIES = {
     "delete": Entry("sessions", "Cancel sessions that wait, stop those that run."),
     "project": Entry("projects", "Projects: quota, limits, members."),
     "node": Entry("nodes", "Nodes: what they hold, drain and resume (admin)."),
+    "preset": Entry("presets", "Presets: named bundles of resources (changes: admin)."),
+    "announcement": Entry("announcements", "Announcements to everybody, on all pages (admin)."),
     "resource-group": Entry("resource_groups", "Named sets of nodes, with hours (admin)."),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,8 +14,11 @@ from hub_ext import announcements
 from hub_ext.announcements import NewAnnouncement
 from hub_ext.db.announcement_models import AnnouncementRow, DismissalRow
 from hub_ext.db.models import AuditRow
+from hub_ext.sessions.submission import Submitter
 from hub_ext.site import Site
+from hub_ext.web.launch.announced import announcements_html
 from tests.service.admin_desk import HOSTILE, SHOWN, Desk, serving_desk
+from tests.service.project_rows import add_project
 
 
 @pytest.fixture
@@ -161,3 +165,32 @@ async def test_what_is_over_is_not_shown_and_nobody_remembers_who_put_it_away(
     await desk.api("POST", "announcements", {"text": "Something new"})
     with site.database.transaction() as db:
         assert db.scalar(select(func.count()).select_from(DismissalRow)) == 0
+
+
+async def test_an_open_page_asks_again_when_the_first_of_them_is_over(
+    desk: Desk, site: Site
+) -> None:
+    assert 'hx-trigger="live"' in await desk.page("announcements/shown", "ann")
+    now = time.time()
+    with site.database.transaction() as db:
+        for until in (None, now + 3600, now + 90):
+            new = NewAnnouncement(text=f"Until {until}", until=until)
+            announcements.announce(db, new, None, "root")
+    page = await desk.page("announcements/shown", "ann")
+    delay = re.search(r"live, load delay:(\d+)s", page)
+    assert delay is not None
+    assert 60 <= int(delay[1]) <= 91
+
+
+async def test_the_hubs_own_spawn_page_has_them_to_read(desk: Desk, site: Site) -> None:
+    assert announcements_html(site, Submitter("ann")) == ""
+    await desk.api("POST", "announcements", {"text": HOSTILE})
+    with site.database.transaction() as db:
+        add_project(db, "ml101")
+        announcements.announce(db, NewAnnouncement(text="To the course"), "ml101", "eve")
+    html = announcements_html(site, Submitter("ann"))
+    assert SHOWN in html
+    assert HOSTILE not in html
+    assert "To the course" not in html
+    member = Submitter("ann", frozenset({"course-ml101"}))
+    assert "To the course" in announcements_html(site, member)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from tornado import web
 
-from hub_ext.announcements import shown_to
+from hub_ext.announcements import ends_in_s, shown_to
 from hub_ext.errors import ApportionError
 from hub_ext.web import translation
 from hub_ext.web.base import BaseHandler
@@ -76,17 +76,20 @@ class Page(BaseHandler):
             "invitations_waiting": 0,
             "image_requests_waiting": 0,
             "announcements": [],
+            "announcements_end_in_s": None,
         }
         if not self.current_user:
             return nothing
         caller = self.caller
         try:
-            roles = self.roles()
+            roles, now = self.roles(), time.time()
             with self.site.database.transaction() as db:
+                announcements = shown_to(db, caller.name, roles, now)
                 return {
                     "invitations_waiting": invitations_waiting(db, caller.name),
                     "image_requests_waiting": image_requests_waiting(db) if caller.admin else 0,
-                    "announcements": shown_to(db, caller.name, roles, time.time()),
+                    "announcements": announcements,
+                    "announcements_end_in_s": ends_in_s(announcements, now),
                 }
         except SQLAlchemyError:
             log.warning("No numbers for the navigation", exc_info=True)
