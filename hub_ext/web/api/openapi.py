@@ -9,6 +9,8 @@ from hub_ext.announcements import NewAnnouncement
 from hub_ext.nodes.administration import NodeChange
 from hub_ext.nodes.groups import GroupChange, NewGroup
 from hub_ext.projects import body
+from hub_ext.projects.periods import NAMED
+from hub_ext.projects.use_over_time import RESOURCES
 from hub_ext.sessions.edits import SessionChange
 from hub_ext.sessions.launch import LaunchRequest
 from hub_ext.sessions.listing import LONGEST_QUERY, SORTS
@@ -89,9 +91,26 @@ def document() -> dict[str, Any]:
             **_node_paths(schemas),
             **folder_paths(schemas),
             **_project_paths(schemas),
+            "/usage": {
+                "get": operation(
+                    "What your projects held over time; of one project also its users' hours",
+                    _usage_parameters(),
+                )
+            },
             "/health": {"get": operation("Whether the service is well", [])},
         },
     }
+
+
+def _usage_parameters() -> list[dict[str, Any]]:
+    """Which time, which resource, whose."""
+    return [
+        parameter("period", "query", {"type": "string", "enum": [*NAMED]}),
+        parameter("step", "query", {"type": "integer", "minimum": 60, "maximum": 53 * 7 * 86400}),
+        parameter("resource", "query", {"type": "string", "enum": [*RESOURCES]}),
+        parameter("project", "query", {"type": "string", "maxLength": 300}),
+        parameter("below", "query", {"type": "string", "enum": ["0", "1"]}),
+    ]
 
 
 def _node_paths(schemas: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from hub_ext.web.api import (
     shares,
     spawner,
     uploads,
+    usage,
 )
 from hub_ext.web.api.health import HealthHandler
 from hub_ext.web.api.live import LiveHandler
@@ -63,6 +64,7 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     (rf"projects/{_PROJECT}/announcements/(\d{{1,15}})", project_desk.AnnouncementHandler),
     (f"projects/{_PROJECT}/stop-sessions", project_desk.StopSessionsHandler),
     (f"projects/{_PROJECT}/report", project_desk.ReportHandler),
+    ("usage", usage.UsageHandler),
     ("audit", audit.AuditHandler),
     ("folders", folders.FoldersHandler),
     (f"folders/{_ID}", folders.FolderHandler),
