@@ -19,6 +19,7 @@ from hub_ext.sessions.submission import Submitter, check_server_name
 from hub_ext.sessions.views import forecast_json, session_json
 from hub_ext.web import translation
 from hub_ext.web.base import SpawnerApiHandler
+from hub_ext.web.launch.announced import announcements_html
 from hub_ext.web.launch.filled import Filled, filled_as_typed
 from hub_ext.web.launch.form import Refusal, render_launch_form
 
@@ -220,7 +221,7 @@ class LaunchFormHandler(_SpawnerHandler):
             filled=filled,
             refusal=refusal,
         )
-        self.reply({"html": html})
+        self.reply({"html": announcements_html(self.site, submitter) + html})
 
     def _refused(self, refused: Any) -> tuple[Filled | None, Refusal | None]:
         if refused is None:
