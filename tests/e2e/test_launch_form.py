@@ -1,4 +1,4 @@
-"""The launch form in a browser: a project, being reclaimed, priority and end."""
+"""The launch form in a browser: a project, being reclaimed, priority and end; the Launch page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import BASE
-from tests.e2e.lab import PASSWORD, Lab, Person
+from tests.e2e.lab import PASSWORD, SERVICE, Lab, Person
 
 PHONE = {"width": 390, "height": 844}
 HALF = {"fgpu": 0.5, "cpu": 0.5, "memory_mib": 512, "image": BASE}
@@ -162,4 +162,88 @@ def test_the_form_works_without_javascript(
 
     assert session["project"] == "vision"
     assert (session["preemptible"], session["requeue"]) == (True, False)
+    student.stop_all()
+
+
+def fill_half(page: Page, **fields: str) -> None:
+    """Half a GPU and little else, and these fields."""
+    page.check("#launch-preset-own", force=True)
+    numbers = {"fgpu": "0.5", "cpu": "0.5", "memory_gib": "0.5"}
+    for name, value in {**numbers, **fields}.items():
+        page.fill(f"#launch-{name}", value)
+
+
+def test_from_the_page_launch_to_the_session_and_once_more(
+    lab: Lab, window: Callable[[Person], Page], shot: Callable[[Page, str], None]
+) -> None:
+    student = lab.person("student")
+    page = window(student)
+    page.goto(lab.url + SERVICE + "/")
+    page.get_by_role("link", name="Launch", exact=True).click()
+    forecast = page.locator("#launch-forecast")
+    fill_half(page, name="notes")
+    expect(page.locator("#launch-fgpu-meaning")).to_contain_text("0.5 fGPU = 4 GiB of GPU memory")
+    expect(page.locator("#launch-facts")).to_contain_text("0.5 CPU, 512 MiB of memory")
+    expect(forecast).to_contain_text("Starts now", timeout=10_000)
+    page.locator("#launch-more").evaluate("more => (more.open = true)")
+    tomorrow = page.evaluate(
+        "new Date(Date.now() + 864e5 - new Date().getTimezoneOffset() * 6e4)"
+        ".toISOString().slice(0, 16)"
+    )
+    page.fill("#launch-not_before", tomorrow)
+    expect(forecast).to_contain_text("It is set to start at", timeout=10_000)
+    shot(page, "1-tomorrow")
+    page.fill("#launch-not_before", "")
+    expect(forecast).to_contain_text("Starts now", timeout=10_000)
+
+    page.locator("#launch-send").dblclick()
+    page.wait_for_url("**/services/apportion/sessions/*", timeout=30_000)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("notes")
+    assert [session["name"] for session in student.live()] == ["notes"]
+
+    page.go_back()
+    expect(page.locator("#launch-fgpu")).to_have_value("0.5")
+    expect(page.locator("#launch-send")).to_be_enabled()
+    page.goto(f"{lab.url}{SERVICE}/launch")
+    expect(page.locator("#launch-fgpu")).to_have_value("0.5")
+    page.get_by_role("button", name="Launch notes again").click()
+    page.wait_for_url("**/services/apportion/sessions/*", timeout=30_000)
+    assert sorted(session["name"] for session in student.live()) == ["notes", "notes-2"]
+
+    page.goto(f"{lab.url}{SERVICE}/launch")
+    page.get_by_role("link", name="Edit notes-2").click()
+    expect(page.locator("#launch-name")).to_have_value("notes-2")
+    page.click("#launch-send")
+    expect(page.locator("#launch-name-error")).to_contain_text("You already have a session")
+    expect(page.locator("#launch-name")).to_be_focused()
+    shot(page, "2-name-in-use")
+    student.stop_all()
+
+
+def test_the_page_launch_works_without_javascript(
+    lab: Lab, browser: Browser, shot: Callable[[Page, str], None]
+) -> None:
+    student = lab.person("student")
+    context = browser.new_context(java_script_enabled=False, viewport=PHONE)
+    page = context.new_page()
+    page.goto(f"{lab.url}/hub/login?next={SERVICE}/launch")
+    page.fill("#username_input", student.name)
+    page.fill("#password_input", PASSWORD)
+    page.click("#login_submit")
+    page.goto(f"{lab.url}{SERVICE}/launch")
+    page.get_by_text("Another one, by its full name").click()
+    fill_half(page, name="plain", image_by_name="nowhere/image:1")
+    page.click("#launch-send")
+    expect(page.locator("#launch-image_by_name-error")).to_contain_text("There is no image")
+    expect(page.locator("#launch-image_by_name")).to_be_focused()
+    expect(page.locator("#launch-fgpu")).to_have_value("0.5")
+    shot(page, "1-refused-phone")
+
+    page.fill("#launch-image_by_name", BASE)
+    page.click("#launch-send")
+    page.wait_for_url("**/services/apportion/sessions/*", timeout=30_000)
+    (session,) = student.live()
+    context.close()
+
+    assert (session["name"], session["image"], session["fgpu"]) == ("plain", BASE, 0.5)
     student.stop_all()
