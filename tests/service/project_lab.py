@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
+from hub_ext.nodes import inventory
+from hub_ext.projects.membership import Role
+from hub_ext.projects.permissions import By
+from hub_ext.sessions.activity import Activity
 from hub_ext.site import Site
-from tests.service.rest_client import RestClient
+from tests.service import rest_client
+from tests.service.rest_client import RestClient, serving
 
+ROOT = By("root", Role.ADMIN)
 Fields = dict[str, str | list[str]]
 
 
@@ -22,6 +31,7 @@ class ProjectLab:
 
     site: Site
     rest: RestClient
+    activity: Activity
 
     async def page(self, path: str, by: str = "tess", **headers: str) -> HTTPResponse:
         """A page as it is."""
@@ -74,6 +84,29 @@ class ProjectLab:
         return form_fields(await self.text(path, by), form_id)
 
 
+@asynccontextmanager
+async def course(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProjectLab]:
+    """The pages of the course while the context lasts."""
+    made: list[Activity] = []
+
+    def make(*arguments: Any) -> Activity:
+        made.append(Activity(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(rest_client, "Activity", make)
+    await inventory.refresh(site)
+    site.projects.create("dept", {}, by=ROOT)
+    site.projects.create(
+        "ml101",
+        {"parent": "dept", "title": "Machine learning", "quota_gpu_milli": 1000},
+        by=ROOT,
+    )
+    for user, role in (("tess", Role.INSTRUCTOR), ("ann", Role.MEMBER), ("bob", Role.MEMBER)):
+        site.projects.roster.add("ml101", user, role, {}, by=ROOT)
+    async with serving(site, monkeypatch) as client:
+        yield ProjectLab(site, client, made[0])
+
+
 def form_fields(page: str, form_id: str) -> Fields:
     """What a browser sends of a form when nobody touches it."""
     found = re.search(rf'<form[^>]*id="{form_id}"[^>]*>(.*?)</form>', page, re.DOTALL)
@@ -97,6 +130,7 @@ def form_fields(page: str, form_id: str) -> Fields:
         tags = [_attributes(tag) for tag in re.findall(r"<option[^>]*>", options)]
         chosen = [tag for tag in tags if "selected" in tag] or tags[:1]
         _add(fields, name, chosen[0].get("value", ""))
+    fields.pop("_xsrf", None)
     return fields
 
 
@@ -107,9 +141,11 @@ def _attributes(tag: str) -> dict[str, str]:
 
 def _add(fields: Fields, name: str, value: str) -> None:
     known: Any = fields.get(name)
-    fields[name] = value if known is None else [*([known] if isinstance(known, str) else known), value]
+    fields[name] = (
+        value if known is None else [*([known] if isinstance(known, str) else known), value]
+    )
 
 
 def shown(answer: HTTPResponse) -> bytes:
-    """A page without its head, whose token changes with the clock."""
-    return answer.body.partition(b"<main")[2]
+    """What a page says, without the tokens around it, which change with the clock."""
+    return answer.body.partition(b"data-topics")[2].partition(b"<footer")[0]

@@ -105,6 +105,12 @@ TABLE: list[Case] = [
             "preempt_min_runtime_s": 60,
         }.items()
     ),
+    ("materials", "PATCH", "ml101", {"materials_folder_id": None}, (YES, YES, NO, HIDDEN)),
+    ("messages", "GET", "ml101/announcements", None, (YES, YES, YES, HIDDEN)),
+    ("announce", "POST", "ml101/announcements", {"text": "Hello."}, (YES, YES, NO, HIDDEN)),
+    ("end", "POST", "ml101/stop-sessions", {}, (YES, YES, NO, HIDDEN)),
+    ("call off", "DELETE", "ml101/stop-sessions", None, (YES, YES, NO, HIDDEN)),
+    ("report", "GET", "ml101/report", None, (YES, YES, NO, HIDDEN)),
     ("archive", "DELETE", "ml101", None, (YES, NO, NO, HIDDEN)),
     ("restore", "POST", "ml101/restore", None, (409, NO, NO, HIDDEN)),
 ]
@@ -155,6 +161,12 @@ async def test_a_missing_project_answers_as_one_that_is_not_the_callers(rest: Re
         ("POST", "/members/import"),
         ("PATCH", "/members/ann"),
         ("DELETE", "/members/ann"),
+        ("GET", "/announcements"),
+        ("POST", "/announcements"),
+        ("DELETE", "/announcements/1"),
+        ("POST", "/stop-sessions"),
+        ("DELETE", "/stop-sessions"),
+        ("GET", "/report"),
     ):
         missing = await rest(method, f"projects/nothing{path}", {}, by=STRANGER)
         hidden = await rest(method, f"projects/ml101{path}", {}, by=STRANGER)

@@ -49,6 +49,7 @@ class MembersPage(ProjectPage):
             by,
             tab="members",
             members=[member_json(each, unit) for each in page],
+            limit_texts=_limit_texts,
             total=total,
             find=find,
             after=after,
@@ -209,6 +210,20 @@ class ImportPage(ProjectPage):
             doubts=doubts(_added(outcomes or [])),
             error=error,
         )
+
+
+def _limit_texts(limits: dict[str, Any]) -> list[tuple[str, str]]:
+    """Own limits of a member, each with its name and in the unit that the form has."""
+    names = {
+        "max_sessions": _("sessions at once"),
+        "max_fgpu": _("fGPU of one session"),
+        "max_pending": _("waiting at once"),
+        "max_lifetime_s": _("lifetime (hours)"),
+        "idle_s": _("idle time (minutes)"),
+        "max_priority": _("highest priority"),
+    }
+    shown = limit_fields(limits, "own")
+    return [(names[key], shown[f"own.{key}"] or _("no limit")) for key in names if key in limits]
 
 
 def _added(outcomes: list[Outcome]) -> list[str]:

@@ -131,7 +131,7 @@ class SettingsPage(ProjectPage):
             by,
             tab="settings",
             fields=shown,
-            base=json.dumps(base),
+            opened_with=json.dumps(base),
             version=row.version,
             bounds=fields.limit_fields(described["bounds"]["member_limits"]),
             **self.choices(row, by, shown),
