@@ -35,6 +35,8 @@ def _leads() -> dict[str, str]:
         "project.create": _("%(by)s made the project %(subject)s."),
         "project.archive": _("%(by)s archived the project %(subject)s."),
         "project.restore": _("%(by)s took the project %(subject)s out of the archive."),
+        "project.end_sessions": _("%(by)s ended all sessions of %(subject)s."),
+        "project.end_called_off": _("%(by)s let the sessions of %(subject)s run on after all."),
         "member.add": _("%(by)s added %(subject)s to %(project)s."),
         "member.remove": _("%(by)s removed %(subject)s from %(project)s."),
         "node.drain": _("%(by)s drained the node %(subject)s."),

@@ -13,7 +13,10 @@ from hub_ext.web.pages import (
     images,
     language,
     launch,
+    project_routes,
     session,
+    session_bulk,
+    session_forms,
     sessions,
 )
 
@@ -56,10 +59,23 @@ _IMAGE_PAGES = [
     (f"sessions/{_ID}/image-request", images.AskForm),
 ]
 
-ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
+_SESSION = f"sessions/{_ID}"
+_SESSION_PAGES = [
     ("?", sessions.SessionsPage),
     ("sessions/table", sessions.SessionsTable),
-    (f"sessions/{_ID}", session.SessionPage),
+    ("sessions/stop", session_bulk.StopSeveralPage),
+    ("sessions/stopped", session_bulk.StoppedPage),
+    (_SESSION, session.SessionPage),
+    (_SESSION + "/log", session.SessionLogPart),
+    (_SESSION + "/stop", session_forms.StopForm),
+    (_SESSION + "/extend", session_forms.ExtendForm),
+    (_SESSION + "/keep", session_forms.KeepForm),
+    (_SESSION + "/change", session_forms.ChangeForm),
+    (_SESSION + "/port", session_forms.PortLink),
+]
+
+ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
+    *_SESSION_PAGES,
     ("announcements/shown", announcements.AnnouncementsShown),
     (r"announcements/(\d{1,15})/dismiss", announcements.DismissForm),
     ("language", language.LanguageForm),
@@ -72,4 +88,5 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     *admin_routes.ROUTES,
     *_FOLDER_PAGES,
     *_IMAGE_PAGES,
+    *project_routes.ROUTES,
 ]
