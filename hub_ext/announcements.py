@@ -31,14 +31,15 @@ class NewAnnouncement(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str = Field(min_length=1, max_length=LONGEST)
+    text: str = Field(min_length=1, max_length=LONGEST, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")
     level: str = "info"
     until: float | None = Field(default=None, ge=0, le=1e11, allow_inf_nan=False)
 
     @field_validator("text", mode="before")
     @classmethod
     def _stripped(cls, value: Any) -> Any:
-        return value.strip() if isinstance(value, str) else value
+        """Browsers send two signs at the end of a line."""
+        return value.replace("\r\n", "\n").strip() if isinstance(value, str) else value
 
     @field_validator("level")
     @classmethod

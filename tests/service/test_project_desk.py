@@ -61,6 +61,7 @@ async def test_members_read_a_message_until_it_is_taken_back(lab: ProjectLab) ->
     [
         ({"text": " ", "level": "info", "for": "day"}, "text"),
         ({"text": "x" * 1001, "level": "info", "for": "day"}, "text"),
+        ({"text": "a\x7fb", "level": "info", "for": "day"}, "text"),
         ({"text": "x", "level": "shout", "for": "day"}, "level"),
         ({"text": "x", "level": "info", "for": "year"}, "for an hour"),
     ],
@@ -71,6 +72,13 @@ async def test_a_message_that_cannot_be_is_refused(
     answer = await lab.send("projects/ml101/messages/new", {**fields})
     assert answer.code == 400
     assert said in answer.body.decode()
+
+
+async def test_a_message_has_lines_but_no_other_control_signs(lab: ProjectLab) -> None:
+    path = "projects/ml101/announcements"
+    good = await lab.rest("POST", path, {"text": " a\r\nb "}, by="tess")
+    assert (good.status, good.body["text"]) == (201, "a\nb")
+    assert (await lab.rest("POST", path, {"text": "a\x00b"}, by="tess")).status == 400
 
 
 async def test_a_message_of_another_project_cannot_be_taken_back(lab: ProjectLab) -> None:
