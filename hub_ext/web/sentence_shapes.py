@@ -1,8 +1,9 @@
 """Shapes of the sentences that the code puts together from several parts.
 
 All others are read from the source (``docs/spoken_sentences.py``). Names of places are for
-translators; one that begins with "number" takes digits only. Nothing here is used by pages in
-English: these are the texts under which catalogues have their translations.
+translators; one that begins with "number", "date", "clock" or "weekday" takes only that. Nothing
+here is used by pages in English: these are the texts under which catalogues have their
+translations.
 """
 
 from __future__ import annotations
@@ -119,6 +120,9 @@ PHRASES: tuple[str, ...] = (
     "%(number)s free devices and slices of %(number_more)s devices",
     "%(number)s free device and a slice of %(number_more)s fGPU on another",
     "%(number)s free devices and a slice of %(number_more)s fGPU on another",
+    # hub_ext/projects/shares.py: the term; hub_ext/hours.py: the next opening
+    "%(date)s at %(clock)s",
+    "%(weekday)s at %(clock)s",
     # hub_ext/sessions/endings.py: lengths of time
     "%(number)s seconds",
     "%(number)s minutes",

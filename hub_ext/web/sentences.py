@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from unicodedata import east_asian_width
 
+from babel.dates import get_day_names
+
 from hub_ext.web import translation
 
 SENTENCE = "sentence"
@@ -24,10 +26,18 @@ PHRASE = "phrase"
 WORD = "word"
 STATES = frozenset({"before", "state", "status", "to"})
 """Places that take a state."""
-NUMBER = "number"
-"""A place whose name begins so takes digits only."""
+DAYS = frozenset({"weekday", "when"})
+"""Places with names of days of the week."""
+_TAKES = (
+    ("number", r"[\d.,]+"),
+    ("date", r"[\d-]+"),
+    ("clock", r"[\d:]+"),
+    ("weekday", r"[A-Z][a-z]+day"),
+)
+"""What a place takes whose name begins so; others take anything."""
 
 _PLACE = re.compile(r"%\((\w+)\)s")
+_DAY = re.compile(r"\b[A-Z][a-z]{2,}\b")
 _END = re.compile(r"[.!?] (?=\S)")
 _LONGEST = 2000
 _MOST_SENTENCES = 12
@@ -106,12 +116,25 @@ def _part(code: str, place: str, text: str, depth: int) -> str:
     """What stands in a place: a state, a phrase, a sentence, or a name that stays as it is."""
     if place in STATES:
         return translation.messages(code, WORD).get(text.lower(), text)
+    if place in DAYS:
+        return _DAY.sub(lambda found: _days(code).get(found[0], found[0]), text)
     if depth > _DEEPEST:
         return text
     phrase = _filled(code, shapes(code, PHRASE).match(text), depth)
     if phrase is not None:
         return phrase
     return _sentences(code, text, depth) if text.endswith(".") else text
+
+
+@cache
+def _days(code: str) -> dict[str, str]:
+    """Days of the week by their English names, long and short."""
+    names = {}
+    for width in ("wide", "abbreviated"):
+        there = get_day_names(width, locale=code.replace("-", "_"))
+        for number, english in get_day_names(width, locale="en").items():
+            names[str(english)] = str(there[number])
+    return names
 
 
 @cache
@@ -144,7 +167,8 @@ def compiled(message: str) -> re.Pattern[str]:
     seen: set[str] = set()
     for number, (name, after) in enumerate(zip(rest[::2], rest[1::2], strict=True)):
         last = 2 * number + 2 == len(rest)
-        what = r"[\d.,]+" if name.startswith(NUMBER) else r".*" if last else r".*?"
+        anything = r".*" if last else r".*?"
+        what = next((only for kind, only in _TAKES if name.startswith(kind)), anything)
         place = f"(?P={name})" if name in seen else f"(?P<{name}>{what})"
         seen.add(name)
         pattern += place + re.escape(after) if last else f"(?>{place}{re.escape(after)})"
