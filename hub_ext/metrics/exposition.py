@@ -47,6 +47,7 @@ class Metrics:
                 busy=busy,
                 stream_clients=self._live.clients,
             )
+        self._instruments.expect(reading.quotas)
         registry = CollectorRegistry()
         registry.register(_Ready([*families(reading), *self._instruments.registry.collect()]))
         encode, content_type = choose_encoder(accept)

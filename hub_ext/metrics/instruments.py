@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -85,6 +87,12 @@ class Instruments:
             self.passes.labels(outcome.value)
         for kind in ("start", "wait", "evict"):
             self.decisions.labels(kind)
+
+    def expect(self, projects: Iterable[str]) -> None:
+        """Begin at 0 for these: a rate misses the first event of a series that was not there."""
+        for project in projects:
+            self.submitted.labels(project)
+            self.started.labels(project)
 
     def of_pass(self, done: Pass) -> None:
         """A scheduling pass is over."""
