@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
 import os
-import secrets
 from pathlib import Path
 
 from jupyterhub.services.auth import HubOAuthCallbackHandler
@@ -33,8 +33,13 @@ def make_application(parts: Parts) -> web.Application:
         parts=parts,
         metrics=metrics,
         log_function=metrics.request_log,
-        cookie_secret=secrets.token_bytes(32),
+        cookie_secret=_cookie_secret(parts),
         static_path=str(Path(__file__).parent / "static"),
         static_url_prefix=prefix + "static/",
         default_handler_class=NotFoundPage,
     )
+
+
+def _cookie_secret(parts: Parts) -> bytes:
+    """The same after a restart: who is logged in stays so, and open pages go on by themselves."""
+    return hmac.digest(parts.spawner_token.encode(), b"cookies of the service's pages", "sha256")

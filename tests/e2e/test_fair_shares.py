@@ -168,7 +168,7 @@ def test_4_9_a_team_takes_back_its_share_after_a_warning(
 def change_priority(page: Page, priority: str) -> None:
     """By the form of a waiting session's page."""
     page.get_by_label("Priority").fill(priority)
-    page.get_by_role("button", name="Set").click()
+    page.keyboard.press("Enter")
 
 
 def test_4_10_at_quota_all_wait_and_then_spare_gpus_go_by_quota(

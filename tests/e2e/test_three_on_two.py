@@ -55,8 +55,8 @@ def test_three_on_two(
     assert pending["estimate_s"] > 0
     assert pending["reason"]["message"]
 
-    page.once("dialog", lambda dialog: dialog.accept())
-    page.locator("tr[data-status=RUNNING]").first.get_by_role("button", name="Stop").click()
+    page.locator("tr[data-status=RUNNING]").first.get_by_label("Stop lab").click()
+    page.get_by_role("button", name="Yes, stop it").click()
     third = page.locator(f"tr[data-session='{pending['id']}']")
     expect(third).to_have_attribute("data-status", "RUNNING", timeout=60_000)
     shot(page, "3-the-third-runs")
