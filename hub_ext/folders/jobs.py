@@ -34,7 +34,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from hub_ext.db.connection import Database
@@ -259,13 +259,16 @@ class FolderJobs:
         return outcome.note
 
     def _note_progress(self, job_id: str, progress: Progress) -> None:
+        """Each second or so; told to nobody: pages that show it look by themselves."""
+        values = {"bytes_done": progress.bytes_done, "files_done": progress.files_done}
+        if progress.bytes_total is not None:
+            values["bytes_total"] = progress.bytes_total
+            values["files_total"] = progress.files_total or 0
+        table = FolderJobRow.__table__
+        renew = update(table).values(values)  # type: ignore[arg-type]
+        renew = renew.where(table.c.id == job_id, table.c.state == "running")
         with self._database.transaction() as db:
-            job = db.get(FolderJobRow, job_id)
-            if job is None or job.state != "running":
-                return
-            job.bytes_done, job.files_done = progress.bytes_done, progress.files_done
-            if progress.bytes_total is not None:
-                job.bytes_total, job.files_total = progress.bytes_total, progress.files_total
+            db.connection().execute(renew)
 
     def _finish(self, job_id: str, state: str, *, error: str = "", note: str = "") -> None:
         """Unless it was cancelled meanwhile; then what it made is left over, and swept."""

@@ -12,6 +12,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from hub_ext.db.folder_models import FolderJobRow, FolderRow
 from hub_ext.folders.catalogue import find
+from hub_ext.folders.file_process import Progress
 from hub_ext.site import Site
 from tests.service.rest_client import RestClient, serving
 
@@ -83,6 +84,40 @@ async def test_a_copy_shows_how_far_it_is_until_it_is_cancelled(
     assert "every 60s" in page
     with site.database.transaction() as db:
         assert find(db, "user", "ann", "copy") is None
+
+
+async def test_how_far_a_copy_is_is_no_news_for_all_open_pages(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[frozenset[str]] = []
+    async with serving(site, monkeypatch) as client:
+        source = await made(client, "data", "ann")
+        _, job = begin_copy(site, source, "ann")
+        site.database.changed_tables.listen(told.append)
+        site.folder_jobs._note_progress(job, Progress(2**21, 5, 2**22, 9))
+        page = (await ask(client, "folders/list", "ann")).body.decode()
+        assert "copying: 2 MiB of 4 MiB, 5 files" in page
+        assert told == []
+        await ask(client, "folders/new", "ann", name="more", usage="general")
+    assert told
+
+
+async def test_a_page_without_script_says_that_its_times_are_utc_and_speaks_to_its_reader(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(site, monkeypatch) as client:
+        folder = await made(client, "data", "ann")
+        asked = {"Accept-Language": "ja-JP, en;q=0.5"}
+        page = (await ask(client, f"folders/{folder}/settings", "ann", headers=asked)).body.decode()
+        same = {"name": "data", "usage": "general"}
+        refused = await ask(client, "folders/new", "ann", headers=asked, **same)
+        english = await ask(client, "folders/new", "ann", **same)
+        by_api = await client("POST", "folders", {"name": "data"}, by="ann")
+    assert '<html lang="ja">' in page
+    assert re.search(r"<time datetime=[^>]+>20[^<]+ UTC</time>", page)
+    assert "すでにフォルダ「data」があります。" in refused.body.decode()
+    assert "You already have a folder &#39;data&#39;." in english.body.decode()
+    assert by_api.body["error"]["message"] == "You already have a folder 'data'."
 
 
 async def test_a_refused_form_says_why_and_leads_back(
