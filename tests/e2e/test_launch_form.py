@@ -212,7 +212,8 @@ def test_from_the_page_launch_to_the_session_and_once_more(
 
     page.goto(f"{lab.url}{SERVICE}/launch")
     page.get_by_role("link", name="Edit notes-2").click()
-    expect(page.locator("#launch-name")).to_have_value("notes-2")
+    expect(page.locator("#launch-name")).to_have_value("notes-3")
+    page.fill("#launch-name", "notes")
     page.click("#launch-send")
     expect(page.locator("#launch-name-error")).to_contain_text("You already have a session")
     expect(page.locator("#launch-name")).to_be_focused()

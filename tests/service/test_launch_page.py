@@ -291,8 +291,10 @@ async def test_edit_fills_the_form_from_that_session(desk: Desk) -> None:
     (row,) = desk.sessions()
     await desk.send(**OWN, name="newer")
     page = await desk.page(f"launch?from={row.id}")
+    desk.site.store.transition(row.id, Status.CANCELLED, Why("Enough."), by="ann")
 
-    assert 'value="older"' in tag(page, "name")
+    assert 'value="older-2"' in tag(page, "name")
+    assert 'value="older"' in tag(await desk.page(f"launch?from={row.id}"), "name")
     assert 'value="3"' in tag(page, "cpu")
     assert "checked" in tag(page, "preemptible")
     assert "checked" not in tag(page, "requeue")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
@@ -67,7 +67,8 @@ def launch_context(
     filled = filled or _last_request(db, person.name)
     families = launch_families(db, site, person.name, groups)
     projects = launch_projects(db, site, person.name, groups, admin)
-    presets = _presets(db, site)
+    limits = _limits(db, site)
+    presets = _presets(db, site, limits["devices"] * GPU)
     known = {image["reference"] for family in families for image in family["images"]}
     by_name = filled.image_by_name or ("" if filled.image in known else filled.image)
     caps = [project["max_lifetime_h"] for project in projects]
@@ -77,7 +78,7 @@ def launch_context(
         "projects": [_chosen_project(project, filled) for project in projects],
         "presets": presets,
         "preset": _chosen_preset(presets, filled),
-        "limits": _limits(db, site)
+        "limits": limits
         | {
             "lifetime_h_max": None if None in caps else max(caps, default=None),
             "priority_max": max((project["max_priority"] for project in projects), default=0),
@@ -114,9 +115,9 @@ def _chosen_preset(presets: list[dict[str, Any]], filled: Filled) -> str:
     return filled.preset if filled.preset in names else names[0]
 
 
-def _presets(db: Session, site: Site) -> list[dict[str, Any]]:
-    """Those that some node could hold."""
-    unit, largest = site.policy.unit, _devices_per_node(db) * GPU
+def _presets(db: Session, site: Site, largest: int) -> list[dict[str, Any]]:
+    """Those that some node could hold; ``largest``: milli-GPU on one."""
+    unit = site.policy.unit
     return [
         {
             "name": preset.name,
@@ -131,23 +132,23 @@ def _presets(db: Session, site: Site) -> list[dict[str, Any]]:
     ]
 
 
-def _devices_per_node(db: Session) -> int:
-    nodes = db.scalars(select(NodeRow)).all()
-    return max((len(node.devices) for node in nodes), default=0)
-
-
 def _limits(db: Session, site: Site) -> dict[str, Any]:
     """What the largest node has, and what a unit of GPU means."""
     unit = site.policy.unit
-    nodes = db.scalars(select(NodeRow)).all()
-    memories = set(db.scalars(select(DeviceRow.memory_mib)))
+    cpu, memory = db.execute(
+        select(func.max(NodeRow.cpu_milli), func.max(NodeRow.memory_mib))
+    ).one()
+    devices = db.scalars(select(func.count()).select_from(DeviceRow).group_by(DeviceRow.node))
+    most = max(devices, default=0)
+    memories = set(db.scalars(select(DeviceRow.memory_mib).distinct()))
     return {
-        "fgpu_max": unit.fgpu(_devices_per_node(db) * GPU),
+        "devices": most,
+        "fgpu_max": unit.fgpu(most * GPU),
         "fgpu_step": unit.quantum_milli / 1000,
         "fgpu_per_gpu": unit.per_gpu,
         "gpu_memory_mib_per_fgpu": memories.pop() // unit.per_gpu if len(memories) == 1 else None,
-        "cpu_max": max((node.cpu_milli for node in nodes), default=0) / 1000,
-        "memory_mib_max": max((node.memory_mib for node in nodes), default=0),
+        "cpu_max": (cpu or 0) / 1000,
+        "memory_mib_max": memory or 0,
         "count_max": MAX_COUNT,
         "priority_min": -MAX_PRIORITY,
     }

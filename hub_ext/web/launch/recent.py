@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import NotFound
@@ -22,7 +23,7 @@ _LOOKED_AT = 200
 
 def recent_launches(db: Session, site: Site, user: str) -> list[dict[str, Any]]:
     """The last ones that differ in image, resources, project or folders; the newest first."""
-    query = select(SessionRow).where(SessionRow.user == user)
+    query = select(SessionRow).where(SessionRow.user == user).options(lazyload(SessionRow.slices))
     rows = db.scalars(query.order_by(SessionRow.order.desc()).limit(_LOOKED_AT))
     different: dict[str, SessionRow] = {}
     for row in rows:
@@ -39,9 +40,9 @@ def own_session(db: Session, user: str, session_id: str) -> SessionRow:
     return row
 
 
-def filled_from_session(row: SessionRow) -> Filled:
-    """The form as it was for this session."""
-    return filled_from_options(row.options, project=row.project, image=row.image, name=row.name)
+def filled_from_session(row: SessionRow, name: str) -> Filled:
+    """The form as it was for this session, with another name."""
+    return filled_from_options(row.options, project=row.project, image=row.image, name=name)
 
 
 def same_again(row: SessionRow) -> LaunchRequest:
@@ -50,14 +51,14 @@ def same_again(row: SessionRow) -> LaunchRequest:
     return read_launch_request(asked)
 
 
-def with_free_name(db: Session, user: str, request: LaunchRequest) -> LaunchRequest:
-    """The request under a name that no live session of the user has."""
-    name = free = request.name or ""
+def free_name(db: Session, user: str, name: str) -> str:
+    """The name, or one like it, that no live session of the user has."""
+    free, base = name, re.sub(r"-[0-9]{1,3}$", "", name)
     for number in range(2, 1000):
         if live_session(db, user, slug(free)) is None:
             break
-        free = numbered(name, number)
-    return request.model_copy(update={"name": free})
+        free = numbered(base, number)
+    return free
 
 
 def _what(row: SessionRow) -> str:

@@ -19,10 +19,10 @@ from hub_ext.web.launch.forecast import in_readers_language
 from hub_ext.web.launch.form import Refusal, launch_context
 from hub_ext.web.launch.recent import (
     filled_from_session,
+    free_name,
     own_session,
     recent_launches,
     same_again,
-    with_free_name,
 )
 from hub_ext.web.pages.page import Page
 from hub_ext.web.templating import ROOT
@@ -40,7 +40,10 @@ class LaunchPage(Page):
         """Filled as the last launch, or as the session of the caller that ``from`` names."""
         await inventory.refresh_images(self.site)
         session_id = self.get_query_argument("from", "")
-        filled = filled_from_session(self.own(session_id)) if session_id else None
+        filled = None
+        if session_id:
+            row = self.own(session_id)
+            filled = filled_from_session(row, self.free_name(row.name))
         self.show_form(new_key(), filled)
 
     async def post(self) -> None:
@@ -84,6 +87,11 @@ class LaunchPage(Page):
         with self.site.database.transaction() as db:
             return own_session(db, self.caller.name, session_id)
 
+    def free_name(self, name: str) -> str:
+        """The name, or one like it, that no live session of the caller has."""
+        with self.site.database.transaction() as db:
+            return free_name(db, self.caller.name, name)
+
     def refuse(self, error: ApportionError, key: str, filled: Filled, fields: Fields) -> None:
         """The form once more, with what is wrong at its field."""
         self.set_status(error.status)
@@ -118,11 +126,10 @@ class LaunchAgainForm(LaunchPage):
         try:
             request = same_again(row)
             ids = self.once(key, request)
-            with self.site.database.transaction() as db:
-                renamed = with_free_name(db, row.user, request)
+            renamed = request.model_copy(update={"name": self.free_name(row.name)})
             rows = await self.launch(renamed, ids)
         except ApportionError as error:
-            self.refuse(error, key, filled_from_session(row), {})
+            self.refuse(error, key, filled_from_session(row, row.name), {})
         else:
             self.go_on(rows)
 
