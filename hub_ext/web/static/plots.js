@@ -45,7 +45,7 @@
       backgroundColor: `${colour}${filled ? "b0" : "ff"}`,
       borderDash: series.line ? [6, 4] : [],
       borderWidth: series.line ? 2 : 1.5,
-      pointStyle: series.line ? "line" : filled ? "rect" : "circle",
+      pointStyle: series.line ? "line" : filled ? "rect" : "rectRounded",
       pointRadius: data.kind === "line" && !series.line ? 2 : 0,
       pointHitRadius: 8,
       order: series.line ? 0 : 1,
