@@ -10,20 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from hub_ext.db.models import MemberRow, SessionRow
+from hub_ext.db.models import SessionRow
 from hub_ext.errors import Conflict, NotFound
-from hub_ext.projects.limits import limits_of
 from hub_ext.projects.tree import Rows, lineage, read_projects
 from hub_ext.sessions.activity import Activity
 from hub_ext.sessions.endings import Ending, ending_of, stops_at
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.notices import EVICTIONS, Notice, warn, withdraw
+from hub_ext.sessions.outlook import idle_limits
 from hub_ext.sessions.status import GRANTED, Status
 from hub_ext.sessions.store import Why
 from hub_ext.site import Site
@@ -156,7 +155,7 @@ class Culler:
         with self._site.database.transaction() as db:
             projects = read_projects(db)
             rows = db.scalars(select(SessionRow).where(SessionRow.status == Status.RUNNING)).all()
-            idle = _idle_limits(db, projects, rows)
+            idle = idle_limits(db, projects, rows)
         self._idle_is_limited = bool(idle)
         now = time.time()
         for row in rows:
@@ -194,22 +193,3 @@ class Culler:
             if overdue or abs(row.stops_at - at) < _DRIFT_S:
                 return
         warn(self._site.store, row.id, Notice(ending.code, ending.message, at))
-
-
-def _idle_limits(
-    db: Session, projects: Rows, rows: Collection[SessionRow]
-) -> dict[tuple[str, str], int]:
-    """Idle time in seconds by (project, user), for those who have a limit."""
-    users = {(row.project, row.user) for row in rows}
-    members = {
-        (row.project, row.user): row
-        for row in db.scalars(select(MemberRow))
-        if (row.project, row.user) in users
-    }
-    found = {}
-    for key in users:
-        project = projects.get(key[0])
-        idle_s = limits_of(project, members.get(key)).idle_s if project is not None else None
-        if idle_s:
-            found[key] = idle_s
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -28,13 +28,13 @@ def outlook(
     if not running:
         return {}
     now, projects = time.time(), read_projects(db)
-    idle = _idle_limits(db, projects, running)
+    idle = idle_limits(db, projects, running)
     found = {}
     for row in running:
         ending = ending_of(
             row,
             lineage(projects, row.project),
-            idle_s=idle[row.project, row.user],
+            idle_s=idle.get((row.project, row.user)),
             active_at=activity.of(row.user, row.server_name),
             now=now,
             timezone=policy.timezone,
@@ -46,20 +46,20 @@ def outlook(
     return found
 
 
-def _idle_limits(
-    db: Session, projects: Rows, rows: Sequence[SessionRow]
-) -> dict[tuple[str, str], int | None]:
-    """How long each may idle, in seconds, by (project, user); None: as long as it likes."""
+def idle_limits(
+    db: Session, projects: Rows, rows: Collection[SessionRow]
+) -> dict[tuple[str, str], int]:
+    """How long the sessions of a user in a project may idle, in seconds, where that is limited."""
     keys = {(row.project, row.user) for row in rows}
     query = select(MemberRow).where(
         MemberRow.user.in_({user for _, user in keys}),
         MemberRow.project.in_({project for project, _ in keys}),
     )
     members = {(row.project, row.user): row for row in db.scalars(query)}
-    found: dict[tuple[str, str], int | None] = {}
-    for project, user in keys:
-        row = projects.get(project)
-        found[project, user] = (
-            None if row is None else limits_of(row, members.get((project, user))).idle_s
-        )
+    found = {}
+    for key in keys:
+        project = projects.get(key[0])
+        idle_s = limits_of(project, members.get(key)).idle_s if project is not None else None
+        if idle_s:
+            found[key] = idle_s
     return found

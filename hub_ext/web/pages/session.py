@@ -86,7 +86,7 @@ class SessionPage(_OfSession):
         log = None
         if lines and may_read_log:
             log = await read_log(self.site, row, lines)
-        part = "HX-Request" in self.request.headers and "HX-Boosted" not in self.request.headers
+        part = self.request.headers.get("HX-Target") == "session"  # it is renewed: no news in it
         self.show(
             "session.html",
             session=card(self, row),

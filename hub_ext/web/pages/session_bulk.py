@@ -110,7 +110,7 @@ class StoppedPage(_Several):
         rows = self.visible(ids)
         with self.site.database.transaction() as db:
             shown = cards(self, db, rows)
-        part = "HX-Request" in self.request.headers
+        part = self.request.headers.get("HX-Target") == "stopped"  # it is renewed
         self.show(
             "sessions_stopped.html",
             sessions=shown,
