@@ -108,6 +108,13 @@ def _settings() -> list[Function]:
             help="interactive or batch sessions; may be repeated; 'any': both.",
         ),
         click.option(
+            "--materials",
+            "materials_folder_id",
+            type=Unless(click.STRING, "none"),
+            metavar="FOLDER_ID",
+            help="Folder of the project that all its sessions mount, read-only; 'none'.",
+        ),
+        click.option(
             "--budget",
             "budget_fgpu_h",
             type=Unless(Number(), "unlimited"),

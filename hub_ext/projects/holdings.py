@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import SessionRow
-from hub_ext.projects.tree import Rows, lineage
+from hub_ext.projects.tree import Rows, lineage, with_below
 from hub_ext.sessions.status import BOOKED, Status
 
 
@@ -38,8 +38,16 @@ def holdings(db: Session, rows: Rows) -> Mapping[str, Holding]:
     return found
 
 
-def _own(db: Session) -> dict[str, Holding]:
-    """By project, without what is below it."""
+def holding_of(db: Session, project: str) -> Holding:
+    """Of one project, with what is below it."""
+    found = Holding()
+    for own in _own(db, with_below(db, project)).values():
+        found.add(own)
+    return found
+
+
+def _own(db: Session, projects: Collection[str] | None = None) -> dict[str, Holding]:
+    """By project, without what is below it; only of ``projects``, if they are given."""
     query = (
         select(
             SessionRow.project,
@@ -52,6 +60,8 @@ def _own(db: Session) -> dict[str, Holding]:
         .where(SessionRow.status.in_([*BOOKED, Status.PENDING]))
         .group_by(SessionRow.project, SessionRow.status)
     )
+    if projects is not None:
+        query = query.where(SessionRow.project.in_(projects))
     own: dict[str, Holding] = {}
     for project, status, count, gpu, cpu, memory in db.execute(query):
         waits = status == Status.PENDING

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import MemberRow, ProjectRow, RunRow, SessionRow
 from hub_ext.fgpu import FgpuUnit
-from hub_ext.projects.tree import below, read_projects
+from hub_ext.projects.tree import with_below
 from hub_ext.projects.use_over_time import gpu_hours_by_user
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -68,7 +68,7 @@ def term_of(row: ProjectRow, now: float) -> tuple[float, float]:
 
 def report_of(db: Session, row: ProjectRow, now: float) -> Report:
     """Who is listed in the project, and whoever else has used it or one below it."""
-    names = [row.name, *below(read_projects(db), row.name)]
+    names = with_below(db, row.name)
     since, until = term_of(row, now)
     sessions = _sessions(db, names, since, until)
     waits = _waits(db, names, since, until)

@@ -17,7 +17,7 @@ from hub_ext.errors import BadValue, Conflict, NotFound
 from hub_ext.fgpu import FgpuUnit
 from hub_ext.projects import audit, bounds
 from hub_ext.projects.consequences import consequences
-from hub_ext.projects.holdings import Holding, holdings
+from hub_ext.projects.holdings import Holding, holding_of, holdings
 from hub_ext.projects.permissions import Action, By, may, needed, require
 from hub_ext.projects.roster import Roster
 from hub_ext.projects.settings import REST_NAMES, ProjectSettings, check_name, read_settings
@@ -52,7 +52,7 @@ class ProjectStore:
     def get(self, name: str) -> ProjectRow:
         """One project, archived or not. Raises NotFound."""
         with self.database.transaction() as db:
-            return _one(read_projects(db), name)
+            return one_project(db, name)
 
     def tree(self, *, archived: bool = False) -> list[ProjectRow]:
         """Every project after its parent, siblings by age; those that are archived or not."""
@@ -62,6 +62,11 @@ class ProjectStore:
             name: row for name, row in rows.items() if (row.archived_at is not None) == archived
         }
         return depth_first(wanted)
+
+    def holding(self, name: str) -> Holding:
+        """The same of one project."""
+        with self.database.transaction() as db:
+            return holding_of(db, name)
 
     def holdings(self) -> Mapping[str, Holding]:
         """What the sessions of each project hold now, with those below it."""
@@ -214,6 +219,14 @@ class ProjectStore:
         if given.get("materials_folder_id"):
             _check_materials(db, name, settings.materials_folder_id or "")
         return settings
+
+
+def one_project(db: Session, name: str) -> ProjectRow:
+    """One of them, inside the caller's transaction. Raises NotFound."""
+    row = db.get(ProjectRow, name)
+    if row is None:
+        raise NotFound("There is no such project.")
+    return row
 
 
 def _one(rows: Rows, name: str) -> ProjectRow:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from hub_ext.db.models import ProjectRow
 from hub_ext.errors import BadValue
@@ -24,6 +24,24 @@ def read_projects(db: Session, *, for_change: bool = False) -> dict[str, Project
     if for_change:
         query = query.with_for_update()
     return {row.name: row for row in db.scalars(query)}
+
+
+def read_lineage(db: Session, name: str) -> dict[str, ProjectRow]:
+    """The project and those above it, without reading all the others."""
+    found: dict[str, ProjectRow] = {}
+    row = db.get(ProjectRow, name)
+    while row is not None and row.name not in found:
+        found[row.name] = row
+        row = db.get(ProjectRow, row.parent) if row.parent is not None else None
+    return found
+
+
+def with_below(db: Session, name: str) -> list[str]:
+    """The names of the project and of all below it, by name."""
+    tree = select(ProjectRow.name).where(ProjectRow.name == name).cte("tree", recursive=True)
+    child = aliased(ProjectRow)
+    tree = tree.union(select(child.name).where(child.parent == tree.c.name))
+    return sorted(db.scalars(select(tree.c.name)))
 
 
 class Place(NamedTuple):

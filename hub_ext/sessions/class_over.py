@@ -17,7 +17,7 @@ from hub_ext.db.models import SessionRow
 from hub_ext.errors import Conflict
 from hub_ext.projects import audit
 from hub_ext.projects.permissions import Action, By, require
-from hub_ext.projects.tree import below, read_projects
+from hub_ext.projects.tree import with_below
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.endings import ASKED
 from hub_ext.sessions.launcher import Launcher
@@ -52,11 +52,6 @@ class Ended:
     stopped: int
     cancelled: int
     stops_at: float | None
-
-
-def with_below(db: Session, project: str) -> list[str]:
-    """The project and all below it."""
-    return [project, *below(read_projects(db), project)]
 
 
 def live_of(db: Session, projects: Collection[str], spare: str | None = None) -> Live:

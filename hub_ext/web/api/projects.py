@@ -7,6 +7,7 @@ from typing import Any
 from hub_ext.db.models import MemberRow, ProjectRow
 from hub_ext.errors import BadValue, NotFound
 from hub_ext.projects import body
+from hub_ext.projects.holdings import Holding
 from hub_ext.projects.member_list import doubts
 from hub_ext.projects.membership import Role
 from hub_ext.projects.permissions import Action, By, may
@@ -36,21 +37,21 @@ class ProjectApiHandler(ApiHandler):
 
     def described(self, row: ProjectRow, role: Role | None) -> dict[str, Any]:
         """One project as JSON."""
-        return self.described_all([(row, role)])[0]
+        return self._as_json(row, role, self.site.projects.holding(row.name))
 
     def described_all(self, rows: list[tuple[ProjectRow, Role | None]]) -> list[dict[str, Any]]:
         """Projects as JSON, each with the caller's role."""
         held = self.site.projects.holdings()
-        return [
-            project_json(
-                row,
-                self.site.policy.unit,
-                role=role,
-                held=held[row.name],
-                fair_share=self.site.fair_share.get(row.name),
-            )
-            for row, role in rows
-        ]
+        return [self._as_json(row, role, held[row.name]) for row, role in rows]
+
+    def _as_json(self, row: ProjectRow, role: Role | None, held: Holding) -> dict[str, Any]:
+        return project_json(
+            row,
+            self.site.policy.unit,
+            role=role,
+            held=held,
+            fair_share=self.site.fair_share.get(row.name),
+        )
 
     def reply_changed(self, changed: Changed, by: By, status: int = 200) -> None:
         """A project with what the change does not do."""

@@ -13,9 +13,10 @@ from hub_ext.projects.limits import LARGEST
 from hub_ext.projects.periods import Period
 from hub_ext.projects.permissions import Action
 from hub_ext.projects.report import Report, report_csv, report_of
+from hub_ext.projects.tree import with_below
 from hub_ext.projects.use_over_time import use_over_time
 from hub_ext.projects.views import audit_json
-from hub_ext.sessions.class_over import live_of, marked, with_below
+from hub_ext.sessions.class_over import live_of, marked
 from hub_ext.web.api.announcements import announcement_json
 from hub_ext.web.audit_text import sentences
 from hub_ext.web.pages.projects import ProjectPage

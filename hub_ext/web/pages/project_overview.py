@@ -16,10 +16,11 @@ from hub_ext.projects.periods import Period, latest
 from hub_ext.projects.permissions import Action, may
 from hub_ext.projects.report import term_of
 from hub_ext.projects.shares import quota_now
+from hub_ext.projects.tree import with_below
 from hub_ext.projects.usage import gpu_hours
 from hub_ext.projects.use_over_time import use_over_time
 from hub_ext.scheduling.model import UNLIMITED
-from hub_ext.sessions.class_over import marked, with_below
+from hub_ext.sessions.class_over import marked
 from hub_ext.sessions.views import session_json
 from hub_ext.web.pages.projects import ProjectPage, amounts
 from hub_ext.web.translation import gettext as _

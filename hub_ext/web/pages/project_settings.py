@@ -18,7 +18,6 @@ from hub_ext.images.visibility import visible_images
 from hub_ext.projects import body
 from hub_ext.projects.membership import Role
 from hub_ext.projects.permissions import Action, By, may
-from hub_ext.projects.tree import read_projects
 from hub_ext.web.pages import project_fields as fields
 from hub_ext.web.pages.project_fields import Fields
 from hub_ext.web.pages.projects import ProjectPage, project_url
@@ -129,6 +128,7 @@ class SettingsPage(ProjectPage):
             "project_settings.html",
             row,
             by,
+            described,
             tab="settings",
             fields=shown,
             opened_with=json.dumps(base),
@@ -278,8 +278,9 @@ def _offered(
 
 def _parents(db: Session, row: ProjectRow | None) -> list[str]:
     """Projects below which it could be."""
-    rows = read_projects(db).values()
-    return sorted(each.name for each in rows if each.archived_at is None and each is not row)
+    query = select(ProjectRow.name).where(ProjectRow.archived_at.is_(None))
+    own = "" if row is None else row.name
+    return [name for name in db.scalars(query.order_by(ProjectRow.name)) if name != own]
 
 
 def _said(value: Any) -> str:

@@ -12,7 +12,7 @@ from hub_ext.projects.holdings import holdings
 from hub_ext.projects.membership import Role
 from hub_ext.projects.permissions import Action, By, may, require
 from hub_ext.projects.shares import closed_sentence, last_day, quota_now
-from hub_ext.projects.tree import Rows, depth_first, lineage, read_projects
+from hub_ext.projects.tree import Rows, depth_first, lineage, read_lineage, read_projects
 from hub_ext.projects.views import project_json
 from hub_ext.scheduling.model import UNLIMITED, Resources
 from hub_ext.web.api.projects import ProjectApiHandler
@@ -44,13 +44,23 @@ class ProjectPage(Page, ProjectApiHandler):
         require(by.role, action, _("This page is for the instructors of the project."))
         return row, by
 
-    def show_project(self, template: str, row: ProjectRow, by: By, **context: Any) -> None:
-        """A page of one project, with what all of them have on top."""
+    def show_project(
+        self,
+        template: str,
+        row: ProjectRow,
+        by: By,
+        described: dict[str, Any] | None = None,
+        **context: Any,
+    ) -> None:
+        """A page of one project, with what all of them have on top.
+
+        described: the project as JSON, if it is there already.
+        """
         with self.site.database.transaction() as db:
-            rows = read_projects(db)
+            rows = read_lineage(db, row.name)
         self.show(
             template,
-            project=self.described(row, by.role),
+            project=described or self.described(row, by.role),
             may={action.value: may(by.role, action) for action in Action},
             above=[each.name for each in reversed(lineage(rows, row.name)[1:])],
             shut=self.shut(rows, row.name),
