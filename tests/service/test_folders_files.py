@@ -69,6 +69,16 @@ PLAIN_NAMES = {"-rf", "CON"}
 """Harmless, and allowed as a folder's name."""
 
 
+PLACES = {"-rf", "CON", "..dots", ".jupyter"}
+"""Harmless as a place in one's own home."""
+MERE_NAMES = PLACES | {
+    *("", "..\\x", "~", "~root", "\uff0e\uff0e/x", "%2e%2e%2fx", "a" * 65, "\ud7ff"),
+    *("{}", "{username}", "{0.__class__}", "${HOME}", "$(id)", "`id`", "; rm -rf /"),
+    *("<script>", "' OR 1=1 --"),
+}
+"""Names of a directory in the folder like any other; "" is the folder."""
+
+
 def everything(root: Path) -> set[str]:
     """All that lies in and beside the storage root."""
     return {str(path) for path in root.parent.rglob("*") if "sqlite" not in path.name}
@@ -120,6 +130,35 @@ async def test_a_hostile_path_is_refused_or_stays_in_its_folder(
     inside = f"{site.folders.storage.path(folder)}/"
     left = {each for each in everything(root) - before if not each.startswith(inside)}
     assert all(Path(each).name.startswith(".purge-") for each in left)
+
+
+@pytest.mark.parametrize("where", ["target", "subpath"])
+async def test_a_hostile_alias_or_sub_path_is_refused_or_stays_below_the_home(
+    lab: FolderLab, site: Site, where: str
+) -> None:
+    await lab.folder("ann")
+    before = everything(site.folders.storage.root)
+    accepted = []
+    for number, hostile in enumerate(HOSTILE):
+        mount = {"name": "data", "target": f"place-{number}", where: hostile}
+        body = {"folders": [mount], "name": f"s{number}"}
+        answer = await lab.rest("POST", "sessions", body, by="ann")
+        if answer.status == 201:
+            (session,) = answer.body["sessions"]
+            target = next(each["target"] for each in session["folders"] if each["name"] == "data")
+            assert target.startswith("/home/work/")
+            assert ".." not in target.split("/")
+            accepted.append(hostile)
+            continue
+        assert (answer.status, answer.field.partition(".")[0]) in {
+            (400, "folders"),
+            (400, "subpath"),
+        }, (hostile, answer.body)
+        assert answer.body["error"]["message"].isprintable()
+    # As a place in the home only plain names; as a directory of the folder, any mere name.
+    print("ACC", where, accepted)
+    assert accepted == ([] if where == "target" else ACCEPTED)
+    assert everything(site.folders.storage.root) == before
 
 
 @pytest.mark.parametrize("plan", ["link", "link/inner", "link/inner/passwd"])
