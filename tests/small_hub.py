@@ -7,6 +7,7 @@ has JupyterHub's own static files. A token is the name, as ``tests/service/rest_
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,8 +26,10 @@ class LoginHandler(web.RequestHandler):
     """``GET /hub/login?user=NAME&next=PATH``: nothing is asked, for nobody else can reach it."""
 
     def get(self) -> None:
-        """Into a cookie."""
-        self.set_signed_cookie(_USER, self.get_query_argument("user"), path="/hub/", httponly=True)
+        """Into a cookie; with the id of the browser's session that the hub gives to all."""
+        user = self.get_query_argument("user")
+        self.set_signed_cookie(_USER, user, path="/hub/", httponly=True)
+        self.set_cookie("jupyterhub-session-id", secrets.token_hex(16), path="/", httponly=True)
         self.redirect(self.get_query_argument("next", PREFIX))
 
 
