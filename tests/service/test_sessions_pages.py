@@ -309,6 +309,33 @@ async def test_forms_of_a_session_of_others_meet_nothing(pages: Pages, by: str) 
     assert pages.row(key).version == before
 
 
+THEIRS = {"ann": "user", "tom": "instructor", "root": "admin", "bob": "none", "eve": "none"}
+"""What each is to a session of ann's."""
+ACTIONS: dict[str, tuple[str, dict[str, str], dict[str, int]]] = {
+    "look": ("", {}, {"user": 200, "instructor": 200, "admin": 200}),
+    "log": ("/log", {}, {"user": 200, "instructor": 403, "admin": 200}),
+    "port": ("/port?number=80", {}, {"user": 302, "instructor": 403, "admin": 403}),
+    "image": ("/image-request", {"name": "x"}, {"user": 409, "instructor": 403, "admin": 403}),
+    "extend": (
+        "/extend",
+        {"from": "3600", "more": "1"},
+        {"user": 303, "instructor": 303, "admin": 303},
+    ),
+    "change": ("/change", {"requeue": "0"}, {"user": 303, "instructor": 303, "admin": 303}),
+    "keep": ("/keep", {"x": "1"}, {"user": 409, "instructor": 409, "admin": 409}),
+    "stop": ("/stop", {"x": "1"}, {"user": 303, "instructor": 303, "admin": 303}),
+}
+
+
+@pytest.mark.parametrize("by", THEIRS)
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_who_may_do_what_to_a_session_that_runs(pages: Pages, action: str, by: str) -> None:
+    (key,) = pages.add(status="RUNNING", running_at=time.time(), lifetime_s=3600)
+    path, fields, codes = ACTIONS[action]
+    answer = await pages.send(f"sessions/{key}{path}", by, **fields)
+    assert answer.code == codes.get(THEIRS[by], 404), answer.body.decode()[-1500:]
+
+
 async def test_an_extension_sent_twice_is_one_and_an_old_page_changes_nothing(
     pages: Pages,
 ) -> None:
