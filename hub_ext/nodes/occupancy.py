@@ -191,7 +191,7 @@ def read_fleet(
     )
 
 
-_HELD = (
+_HELD: tuple[Any, ...] = (
     SessionRow.id,
     SessionRow.name,
     SessionRow.user,
@@ -204,33 +204,25 @@ _HELD = (
     SessionRow.server_name,
     SessionRow.running_at,
 )
+"""Those of a Holder, in its order, and what tells whether it idles."""
+_USER, _STATUS = 2, 4
 
 
 def _holders(db: Session, now: float, active_at: ActiveAt) -> dict[str, Holder]:
     query = select(*_HELD).where(SessionRow.status.in_(BOOKED)).order_by(SessionRow.order)
-    return {
-        row.id: Holder(
-            session_id=row.id,
-            name=row.name,
-            user=row.user,
-            project=row.project,
-            status=row.status,
-            node=row.node or "",
-            gpu_milli=row.gpu_milli,
-            cpu_milli=row.cpu_milli,
-            memory_mib=row.memory_mib,
-            idle_s=_idle_s(row, now, active_at),
-        )
-        for row in db.execute(query)
-    }
+    found = {}
+    for *columns, server_name, running_at in db.execute(query):
+        idle_s = None
+        if columns[_STATUS] == Status.RUNNING and running_at is not None:
+            idle_s = _idle_s(active_at(columns[_USER], server_name), running_at, now)
+        holder = Holder(*columns, idle_s)
+        found[holder.session_id] = holder
+    return found
 
 
-def _idle_s(row: Any, now: float, active_at: ActiveAt) -> float | None:
+def _idle_s(active_at: float | None, running_at: float, now: float) -> float | None:
     """What the hub knows may be from before this start: a start is activity."""
-    if row.status != Status.RUNNING or row.running_at is None:
-        return None
-    known = active_at(row.user, row.server_name)
-    return None if known is None else max(0.0, now - max(known, row.running_at))
+    return None if active_at is None else max(0.0, now - max(active_at, running_at))
 
 
 def _parts(db: Session, holders: Mapping[str, Holder]) -> dict[tuple[str, int], list[Any]]:

@@ -82,9 +82,9 @@ def gpu_totals(fleet: Fleet, unit: FgpuUnit) -> dict[str, Any]:
 
 
 def node_cards(
-    fleet: Fleet, wanted: NodeFilter, unit: FgpuUnit, colours: Mapping[str, int]
+    nodes: Sequence[NodeUse], unit: FgpuUnit, colours: Mapping[str, int], *, in_full: bool
 ) -> list[dict[str, Any]]:
-    """The nodes that are wanted, by name."""
+    """Nodes as they are drawn; ``in_full``: each slice with a sentence and its session."""
     return [
         {
             "name": node.name,
@@ -100,11 +100,11 @@ def node_cards(
             "cpu": _meter(node.cpu_milli_booked / 1000, node.cpu_milli / 1000),
             "memory": _meter(node.memory_mib_booked / 1024, node.memory_mib / 1024),
             "devices": [
-                _device(device, unit, colours, closed=node.reason) for device in node.devices
+                _device(device, unit, colours, closed=node.reason, in_full=in_full)
+                for device in node.devices
             ],
         }
-        for node in fleet.nodes
-        if wanted.lets_through(node)
+        for node in nodes
     ]
 
 
@@ -123,37 +123,37 @@ def _meter(booked: float, there: float) -> dict[str, Any]:
 
 
 def _device(
-    device: DeviceUse, unit: FgpuUnit, colours: Mapping[str, int], *, closed: str
+    device: DeviceUse, unit: FgpuUnit, colours: Mapping[str, int], *, closed: str, in_full: bool
 ) -> dict[str, Any]:
     return {
         "number": device.number,
         "model": device.model,
         "memory_mib": device.memory_mib,
-        "simulated": device.simulated,
         "problem": device.problem,
         "busy": device.busy,
-        "booked": unit.fgpu(device.booked_milli),
         "free": unit.fgpu(device.free_milli),
         "free_milli": max(0, GPU_MILLI - device.booked_milli),
         "closed": closed,
-        "parts": [_part(part, unit, colours) for part in device.parts],
+        "parts": [_part(part, unit, colours, in_full) for part in device.parts],
         "told": wording.device(device, unit),
     }
 
 
-def _part(part: Part, unit: FgpuUnit, colours: Mapping[str, int]) -> dict[str, Any]:
+def _part(part: Part, unit: FgpuUnit, colours: Mapping[str, int], in_full: bool) -> dict[str, Any]:
     holder = part.holder
     kind = "idle" if holder.idle else "stopping" if holder.status in STOPPING else ""
     if not kind and holder.status != Status.RUNNING:
         kind = "starting"
-    fgpu = unit.fgpu(part.milli)
-    return {
-        "url": f"{ROOT}sessions/{holder.session_id}",
+    fgpu, state = unit.fgpu(part.milli), wording.slice_state(part)
+    drawn = {
         "milli": part.milli,
         "kind": f"colour-{colours.get(holder.project, wording.COLOURS)} {kind}",
-        "short": wording.slice_in_short(part, fgpu),
-        "told": wording.slice_in_full(part, fgpu),
+        "short": wording.slice_in_short(part, fgpu, state),
     }
+    if in_full:
+        drawn["url"] = f"{ROOT}sessions/{holder.session_id}"
+        drawn["told"] = wording.slice_in_full(part, fgpu, state)
+    return drawn
 
 
 def queue_lines(groups: Sequence[Waiting], unit: FgpuUnit, now: float) -> list[dict[str, Any]]:
@@ -180,25 +180,29 @@ def project_lines(
     now: float,
     tz: tzinfo,
 ) -> list[dict[str, Any]]:
-    """Projects in which something runs or waits, those first that hold the most.
+    """Projects in which something runs or waits, the first few of those that hold the most.
 
     ``own``: live sessions by status, without those below; ``held``: with them.
     """
-    lines = [
+
+    def weight(name: str) -> tuple[int, int, str]:
+        gpu_milli = held[name].gpu_milli if name in held else 0
+        return -gpu_milli, -own[name].get(Status.PENDING, 0), name
+
+    return [
         {
             "name": name,
             "title": rows[name].title if name in rows else "",
-            "running": sum(count for status, count in counts.items() if status != Status.PENDING),
-            "pending": counts.get(Status.PENDING, 0),
+            "running": sum(own[name].values()) - own[name].get(Status.PENDING, 0),
+            "pending": own[name].get(Status.PENDING, 0),
             "held": unit.fgpu(held[name].gpu_milli) if name in held else 0.0,
             "quota": _quota(rows, name, unit, now, tz),
             "running_url": sessions_url(project=name),
             "pending_url": sessions_url(project=name, status=Status.PENDING.value),
             "query": urlencode({"project": name}),
         }
-        for name, counts in own.items()
+        for name in sorted(own, key=weight)[:PROJECTS_SHOWN]
     ]
-    return sorted(lines, key=lambda line: (-line["held"], -line["pending"], line["name"]))
 
 
 def _quota(rows: Rows, name: str, unit: FgpuUnit, now: float, tz: tzinfo) -> float | None:

@@ -57,15 +57,14 @@ def duration(seconds: float | None) -> str:
     return _("%(number)s days") % {"number": _number(_short(seconds / 86400), language())}
 
 
-def slice_in_short(part: Part, fgpu: float) -> str:
-    """In the slice itself: who, how much, and what is wrong with it."""
-    state = _state(part)
+def slice_in_short(part: Part, fgpu: float, state: str) -> str:
+    """In the slice itself: who, how much, and what it is about (see ``slice_state``)."""
     return f"{part.holder.user} {_number(fgpu, language())}{', ' if state else ''}{state}"
 
 
-def slice_in_full(part: Part, fgpu: float) -> str:
+def slice_in_full(part: Part, fgpu: float, state: str) -> str:
     """A sentence about a slice."""
-    holder, state = part.holder, _state(part)
+    holder = part.holder
     text = _("%(user)s, session %(name)s of project %(project)s: %(fgpu)s fGPU, %(memory)s") % {
         "user": holder.user,
         "name": holder.name,
@@ -91,7 +90,7 @@ def device(use: DeviceUse, unit: FgpuUnit) -> str:
     return f"{text}; {use.problem}" if use.problem else text
 
 
-def _state(part: Part) -> str:
+def slice_state(part: Part) -> str:
     """What the holder of a slice is about; "" when it just runs."""
     holder = part.holder
     if holder.idle:

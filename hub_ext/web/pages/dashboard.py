@@ -77,23 +77,24 @@ class DashboardView(Page):
             fleet = read_fleet(db, closed, moment, self.parts.activity.of, busy)
             groups, own, held = waiting(db), live_counts(db), holdings(db, rows)
             names = [group.name for group in list_groups(db)]
-        nodes = at_once.node_cards(fleet, wanted, policy.unit, plots.colours(rows))
+        nodes = [node for node in fleet.nodes if wanted.lets_through(node)]
+        strips, colours = wanted.strips(len(nodes)), plots.colours(rows)
         lines = at_once.project_lines(rows, own, held, policy.unit, moment, policy.timezone)
         return {
             **self._headline(fleet, own),
             "gpus": at_once.gpu_totals(fleet, policy.unit),
             "activity_known": self.parts.activity.known,
             "idle_minutes": round(IDLE_AFTER_S / 60),
-            "nodes": nodes,
+            "nodes": at_once.node_cards(nodes, policy.unit, colours, in_full=not strips),
             "nodes_in_all": len(fleet.nodes),
-            "strips": wanted.strips(len(nodes)),
+            "strips": strips,
             "groups": names,
             "wanted": wanted,
             "queue": at_once.queue_lines(groups[: at_once.REASONS_SHOWN], policy.unit, moment),
             "reasons_left_out": len(groups[at_once.REASONS_SHOWN :]),
             "waiting_otherwise": total(groups[at_once.REASONS_SHOWN :]),
-            "projects": lines[: at_once.PROJECTS_SHOWN],
-            "projects_left_out": max(0, len(lines) - at_once.PROJECTS_SHOWN),
+            "projects": lines,
+            "projects_left_out": len(own) - len(lines),
         }
 
     def _headline(self, fleet: Fleet, own: Any) -> dict[str, Any]:
