@@ -51,14 +51,20 @@ class NodeChange(BaseModel):
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = {}
 
 
+def existing_node(db: Session, name: str) -> NodeRow:
+    """One node. Raises NotFound."""
+    node = db.get(NodeRow, name) if name.isprintable() else None
+    if node is None:
+        raise NotFound(f"There is no node '{name}'.")
+    return node
+
+
 def change_node(db: Session, name: str, change: NodeChange, by: str) -> NodeRow:
     """Set what is given. Draining stops nothing: no new session is placed there.
 
     Raises BadValue for an unknown resource group, NotFound.
     """
-    node = db.get(NodeRow, name) if name.isprintable() else None
-    if node is None:
-        raise NotFound(f"There is no node '{name}'.")
+    node = existing_node(db, name)
     given = change.model_dump(include=change.model_fields_set)
     if "resource_group" in given:
         check_group_exists(db, change.resource_group)

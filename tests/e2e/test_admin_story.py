@@ -26,12 +26,12 @@ Window = Callable[[Person], Page]
 @pytest.fixture(scope="module")
 def lab(make_lab: Callable[..., Lab]) -> Iterator[Lab]:
     lab = make_lab("--simulate-gpus", "1x8GiB")
-    kept = {tag for image in lab.docker.images.list() for tag in image.tags}
     yield lab
-    made = {tag for image in lab.docker.images.list() for tag in image.tags} - kept
-    for tag in made:
-        if tag.startswith(f"apportion-{lab.settings['deployment_id']}"):
-            lab.docker.images.remove(tag, force=True)
+    for request in lab.admin.api.get("/image-requests", params={"all": "1"}).json()[
+        "image_requests"
+    ]:
+        if request["reference"]:
+            lab.docker.images.remove(request["reference"], force=True)
 
 
 def both_sizes(page: Page, shot: Shot, name: str) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tornado import web
 
-from hub_ext.db.models import DeviceRow, NodeRow, ResourceGroupRow, SessionRow
+from hub_ext.db.models import DeviceRow, NodeRow, ResourceGroupRow
 from hub_ext.fgpu import GPU_MILLI, FgpuUnit
-from hub_ext.nodes.administration import NodeChange, change_node
+from hub_ext.nodes.administration import NodeChange, change_node, existing_node
+from hub_ext.nodes.bookings import Booked, booked_of
 from hub_ext.nodes.groups import (
     GroupChange,
     NewGroup,
@@ -26,8 +26,8 @@ from hub_ext.nodes.groups import (
     list_groups,
     why_unavailable,
 )
-from hub_ext.sessions.status import BOOKED
 from hub_ext.web.api.administration import AdminApiHandler
+from hub_ext.web.sentences import sentence
 from hub_ext.web.translation import gettext, ngettext
 
 
@@ -43,9 +43,14 @@ class NodeApiHandler(AdminApiHandler):
     def nodes_json(self, db: Session) -> list[dict[str, Any]]:
         """All nodes by name, with what is booked on each."""
         nodes = db.scalars(select(NodeRow).order_by(NodeRow.name)).all()
-        booked = db.scalars(select(SessionRow).where(SessionRow.status.in_(BOOKED))).all()
-        closed = self.closed(db)
-        return [_node_json(node, booked, closed, self.site.policy.unit) for node in nodes]
+        booked, closed, unit = booked_of(db), self.closed(db), self.site.policy.unit
+        return [_node_json(node, booked[node.name], closed, unit) for node in nodes]
+
+    def node_json(self, db: Session, name: str) -> dict[str, Any]:
+        """One of them. Raises NotFound."""
+        node = existing_node(db, name)
+        booked = booked_of(db, name)[name]
+        return _node_json(node, booked, self.closed(db), self.site.policy.unit)
 
 
 class NodesHandler(NodeApiHandler):
@@ -71,13 +76,10 @@ class NodeHandler(NodeApiHandler):
         change = self.read(NodeChange)
         with self.site.database.transaction() as db:
             node = change_node(db, name, change, self.caller.name)
-            booked = db.scalars(
-                select(SessionRow).where(SessionRow.status.in_(BOOKED), SessionRow.node == name)
-            ).all()
-            closed = self.closed(db)
+            booked, closed = booked_of(db, name)[name], self.closed(db)
         self.parts.queue.wake()
         answer = _node_json(node, booked, closed, self.site.policy.unit)
-        self.reply(answer | {"message": _message(node, len(booked), closed)})
+        self.reply(answer | {"message": _message(node, booked.sessions, closed)})
 
 
 class GroupApiHandler(NodeApiHandler):
@@ -136,7 +138,7 @@ class ResourceGroupHandler(GroupApiHandler):
 def _message(node: NodeRow, running: int, closed: Mapping[str, str]) -> str:
     """For whoever has just changed it."""
     reason = why_unavailable(node, closed)
-    words = {"node": node.name, "number": running, "reason": reason}
+    words = {"node": node.name, "number": running, "reason": sentence(reason)}
     if node.drained:
         text = ngettext(
             "No new session starts on %(node)s; %(number)s session holds a booking there and"
@@ -156,9 +158,7 @@ def _message(node: NodeRow, running: int, closed: Mapping[str, str]) -> str:
     return text % words
 
 
-def _group_json(
-    db: Session, group: ResourceGroupRow, closed: Mapping[str, str]
-) -> dict[str, Any]:
+def _group_json(db: Session, group: ResourceGroupRow, closed: Mapping[str, str]) -> dict[str, Any]:
     query = select(NodeRow.name).where(NodeRow.resource_group == group.name).order_by(NodeRow.name)
     return {
         "name": group.name,
@@ -171,13 +171,9 @@ def _group_json(
 
 
 def _node_json(
-    node: NodeRow, booked: Sequence[SessionRow], closed: Mapping[str, str], unit: FgpuUnit
+    node: NodeRow, booked: Booked, closed: Mapping[str, str], unit: FgpuUnit
 ) -> dict[str, Any]:
-    here = [row for row in booked if row.node == node.name]
     reason = why_unavailable(node, closed)
-    milli: Counter[int] = Counter()
-    for part in (part for row in here for part in row.slices):
-        milli[part.device] += part.milli
     return {
         "name": node.name,
         "resource_group": node.resource_group,
@@ -186,13 +182,16 @@ def _node_json(
         "schedulable": not reason,
         "reason": reason,
         "problem": node.problem,
-        "sessions": len(here),
+        "sessions": booked.sessions,
         "cpu_milli": node.cpu_milli,
-        "cpu_milli_booked": sum(row.cpu_milli for row in here),
+        "cpu_milli_booked": booked.cpu_milli,
         "memory_mib": node.memory_mib,
-        "memory_mib_booked": sum(row.memory_mib for row in here),
+        "memory_mib_booked": booked.memory_mib,
         "seen_at": node.seen_at,
-        "devices": [_device_json(device, milli[device.device], unit) for device in node.devices],
+        "devices": [
+            _device_json(device, booked.gpu_milli.get(device.device, 0), unit)
+            for device in node.devices
+        ],
     }
 
 

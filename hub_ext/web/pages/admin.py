@@ -16,6 +16,7 @@ from hub_ext.images.request_states import State
 from hub_ext.nodes.presets import list_presets, too_large
 from hub_ext.web.pages.forms import Form
 from hub_ext.web.pages.page import Page
+from hub_ext.web.sentences import sentence
 from hub_ext.web.templating import ROOT
 from hub_ext.web.translation import gettext as _
 
@@ -115,7 +116,7 @@ def _of_nodes(db: Session) -> list[Attention]:
         return [Attention("danger", text, "admin/nodes")]
     found = []
     for node in nodes:
-        words = {"node": node.name, "problem": node.problem}
+        words = {"node": node.name, "problem": sentence(node.problem)}
         path = "admin/nodes"
         if node.problem:
             text = _("Node %(node)s takes no sessions: %(problem)s") % words
@@ -128,7 +129,8 @@ def _of_nodes(db: Session) -> list[Attention]:
 
 
 def _of_device(device: DeviceRow) -> Attention:
-    words = {"device": device.device, "node": device.node, "problem": device.problem}
+    words: dict[str, Any] = {"device": device.device, "node": device.node}
+    words["problem"] = sentence(device.problem)
     text = _("Device %(device)s of node %(node)s: %(problem)s") % words
     return Attention("danger", text, "admin/nodes")
 

@@ -21,6 +21,7 @@ from hub_ext.projects.views import limits_json
 from hub_ext.web.api.folders import QuotaHandler
 from hub_ext.web.pages.admin import ADMIN, AdminForm, AdminPage
 from hub_ext.web.pages.admin_options import options
+from hub_ext.web.sentences import sentence
 from hub_ext.web.translation import gettext as _
 
 LIMITS = f"{ADMIN}/limits"
@@ -100,7 +101,7 @@ class QuotaForm(AdminForm, QuotaHandler):
     def done(self, value: dict[str, Any]) -> list[str]:
         """How it stands now."""
         room = Room(value["kind"], value["owner"], value["used_bytes"], value["limit_bytes"])
-        said = [room.sentence()]
+        said = [sentence(room.sentence())]
         if room.full:
             said.append(_("Nothing is deleted; nothing more can be added."))
         return said

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
-from hub_ext.db.models import NodeRow, SessionRow
-from hub_ext.errors import BadValue, NotFound
+from hub_ext.errors import BadValue
+from hub_ext.nodes.administration import existing_node
+from hub_ext.nodes.bookings import holders
 from hub_ext.nodes.groups import list_groups
-from hub_ext.sessions.status import BOOKED
 from hub_ext.web.api.nodes import NodeApiHandler, NodeHandler
 from hub_ext.web.pages.admin import ADMIN, AdminForm, AdminPage
 from hub_ext.web.translation import gettext as _
 
 NODES = f"{ADMIN}/nodes"
-
-Booked = Mapping[str, Sequence[SessionRow]]
-"""Sessions that hold a booking, by node."""
 
 
 def node_url(name: str) -> str:
@@ -37,8 +29,7 @@ class NodesPage(AdminPage, NodeApiHandler):
     def get(self) -> None:
         """``undo``: a node that has just been drained."""
         with self.site.database.transaction() as db:
-            booked = _booked(db)
-            nodes = self.nodes_json(db)
+            booked, nodes = holders(db), self.nodes_json(db)
         undo = self.get_query_argument("undo", "")
         drained = any(node["name"] == undo and node["drained"] for node in nodes)
         self.show_nodes(nodes=nodes, booked=booked, undo=undo if drained else "")
@@ -64,12 +55,10 @@ class NodePage(AdminPage, NodeApiHandler):
     def get(self, name: str) -> None:
         """Raises NotFound."""
         with self.site.database.transaction() as db:
-            found = [node for node in self.nodes_json(db) if node["name"] == name]
-            if not found:
-                raise NotFound(_("There is no such node."))
-            booked = _booked(db)
+            node = self.node_json(db, name)
+            booked = holders(db, name)
             groups = [group.name for group in list_groups(db)]
-        self.show_part("admin_node.html", node=found[0], booked=booked, groups=groups)
+        self.show_part("admin_node.html", node=node, booked=booked, groups=groups)
 
 
 class NodeForm(AdminForm, NodeHandler):
@@ -83,12 +72,8 @@ class NodeForm(AdminForm, NodeHandler):
 
     def labels(self) -> dict[str, str]:
         """Those that the node has now. Raises NotFound."""
-        name = self.path_args[0]
         with self.site.database.transaction() as db:
-            node = db.get(NodeRow, name) if name.isprintable() else None
-            if node is None:
-                raise NotFound(_("There is no such node."))
-            return dict(node.labels)
+            return dict(existing_node(db, self.path_args[0]).labels)
 
 
 class DrainForm(NodeForm):
@@ -159,11 +144,3 @@ class RemoveLabelForm(NodeForm):
         """It is gone."""
         words = {"key": self.get_body_argument("key"), "node": value["name"]}
         return [_("Node %(node)s has no label %(key)s any more.") % words]
-
-
-def _booked(db: Session) -> Booked:
-    query = select(SessionRow).where(SessionRow.status.in_(BOOKED)).order_by(SessionRow.order)
-    found: dict[str, list[SessionRow]] = defaultdict(list)
-    for row in db.scalars(query):
-        found[row.node or ""].append(row)
-    return found
