@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -35,12 +36,14 @@ class Desk:
     site: Site
     api: RestClient
 
-    async def ask(self, path: str, by: str, body: str | None = None) -> HTTPResponse:
+    async def ask(
+        self, path: str, by: str, body: str | None = None, **headers: str
+    ) -> HTTPResponse:
         return await AsyncHTTPClient().fetch(
             self.api.base + path,
             method="GET" if body is None else "POST",
             body=body,
-            headers={"Authorization": f"token {by}"},
+            headers={"Authorization": f"token {by}", **headers},
             follow_redirects=False,
             raise_error=False,
         )
@@ -324,3 +327,59 @@ async def test_without_a_project_the_page_says_whom_to_ask(desk: Desk) -> None:
 
     assert "Ask an instructor" in page
     assert (await desk.send(**OWN)).code == 403
+
+
+async def test_the_live_line_says_what_the_dry_run_says(desk: Desk) -> None:
+    asked = json.dumps({"fgpu": 2, "count": 2})
+    line = json.loads((await desk.ask("launch/forecast", "ann", asked)).body)
+    api = await desk.api("POST", "dry-run", {"fgpu": 2, "count": 2}, by="ann")
+
+    assert line["sentence"] == api.body["sentence"]
+    assert "1 of 2 starts now" in line["sentence"]
+
+
+async def test_the_live_line_refuses_with_the_field_and_stores_nothing(desk: Desk) -> None:
+    answer = await desk.ask("launch/forecast", "ann", json.dumps({"fgpu": "0.35"}))
+
+    assert (answer.code, json.loads(answer.body)["error"]["field"]) == (400, "fgpu")
+    assert (await desk.ask("launch/forecast", "nobody", "{}")).code == 401
+    assert desk.sessions() == []
+
+
+async def test_page_and_live_line_are_in_the_readers_language(desk: Desk) -> None:
+    japanese = {"Accept-Language": "ja"}
+    page = (await desk.ask("launch", "ann", **japanese)).body.decode()
+    line = json.loads((await desk.ask("launch/forecast", "ann", "{}", **japanese)).body)
+
+    assert '<html lang="ja">' in page
+    assert "セッション" in page
+    assert line["starts_now"]
+    assert "Starts now" not in line["sentence"]
+    assert "gpu-1" in line["sentence"]
+
+
+async def test_the_hubs_refused_form_comes_back_as_it_was_sent(desk: Desk) -> None:
+    refused = {
+        "fields": {"fgpu": ["0.35"], "preset": ["custom"], "name": [HOSTILE]},
+        "message": "0.35 fGPU is not a multiple of 0.1: use 0.3 or 0.4.",
+        "field": "fgpu",
+    }
+    asked = {"user": "ann", "server_name": "second", "language": "en", "refused": refused}
+    answer = await desk.api("POST", "spawner/launch-form", asked, by="spawner-token")
+    form = answer.body["html"]
+
+    assert answer.status == 200
+    assert "use 0.3 or 0.4" in error(form, "fgpu")
+    assert 'value="0.35"' in tag(form, "fgpu")
+    assert 'data-server="second"' in form
+    assert "<script>alert" not in form
+
+
+@pytest.mark.parametrize(
+    "refused", [[], {"fields": {"fgpu": "0.35"}, "message": "", "field": ""}, {"fields": {}}]
+)
+async def test_a_refused_form_that_is_none_is_a_bad_value(desk: Desk, refused: object) -> None:
+    asked = {"user": "ann", "server_name": "", "language": "en", "refused": refused}
+
+    assert (await desk.api("POST", "spawner/launch-form", asked, by="spawner-token")).status == 400
+    assert (await desk.api("POST", "spawner/launch-form", asked, by="ann")).status == 401

@@ -42,7 +42,7 @@ def test_every_option_becomes_its_field(service: ScriptedService, cli: Cli) -> N
         *("--preset", "half-gpu", "-g", "0.5", "-c", "2", "--memory", "4G", "--count", "3"),
         *("-v", "data:/mnt/data:ro", "--folder", "out", "--new-folder", "new"),
         *("--lifetime", "2h", "--preemptible", "--no-requeue", "--priority", "-5"),
-        *("--user", "bob"),
+        *("--user", "bob", "--not-before", "2030-03-17T17:46:40Z"),
     )
 
     assert result.exit_code == 0, result.output
@@ -61,6 +61,7 @@ def test_every_option_becomes_its_field(service: ScriptedService, cli: Cli) -> N
         ],
         "new_folders": ["new"],
         "lifetime_s": 7200,
+        "not_before": 1_900_000_000.0,
         "preemptible": True,
         "requeue": False,
         "priority": -5,
