@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -10,10 +14,14 @@ from hub_ext.errors import Conflict
 from hub_ext.projects.audit import note
 
 
-def projects_naming(db: Session, preset: str) -> list[ProjectRow]:
-    """Projects whose list, or an admin's bounds for it, has this preset; by name."""
-    rows = db.scalars(select(ProjectRow).order_by(ProjectRow.name)).all()
-    return [row for row in rows if preset in (row.presets or ()) or preset in _bounds(row)]
+def projects_by_preset(db: Session) -> dict[str, list[str]]:
+    """Projects whose list, or an admin's bounds for it, has a preset: names by preset."""
+    query = select(ProjectRow.name, ProjectRow.presets, ProjectRow.bounds)
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, presets, bounds in db.execute(query.order_by(ProjectRow.name)):
+        for preset in {*(presets or ()), *_bounds(bounds)}:
+            found[preset].append(name)
+    return found
 
 
 def take_from_projects(db: Session, preset: str, by: str) -> list[str]:
@@ -22,7 +30,9 @@ def take_from_projects(db: Session, preset: str, by: str) -> list[str]:
     An empty list would allow nothing, and none at all would allow everything: a project that
     allows this preset alone is in the way. Raises Conflict.
     """
-    rows = projects_naming(db, preset)
+    names = projects_by_preset(db).get(preset, [])
+    query = select(ProjectRow).where(ProjectRow.name.in_(names)).order_by(ProjectRow.name)
+    rows = db.scalars(query).all()
     only = [row.name for row in rows if row.presets == [preset] and row.archived_at is None]
     if only:
         raise Conflict(
@@ -37,7 +47,7 @@ def take_from_projects(db: Session, preset: str, by: str) -> list[str]:
 def _take(db: Session, row: ProjectRow, preset: str, by: str) -> None:
     """An archived project may keep a name that is gone: restored, it allows nothing more."""
     before = row.presets
-    bounds = [name for name in _bounds(row) if name != preset]
+    bounds = [name for name in _bounds(row.bounds) if name != preset]
     if bounds:
         row.bounds = {**row.bounds, "presets": bounds}
     kept = [name for name in before or () if name != preset]
@@ -49,5 +59,5 @@ def _take(db: Session, row: ProjectRow, preset: str, by: str) -> None:
         note(db, by, "project.change", row.name, row.name, {"presets": before}, after)
 
 
-def _bounds(row: ProjectRow) -> list[str]:
-    return list(row.bounds.get("presets") or ())
+def _bounds(bounds: Mapping[str, Any]) -> list[str]:
+    return list(bounds.get("presets") or ())

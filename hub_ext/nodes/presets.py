@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from hub_ext.db.models import NodeRow, PresetRow
+from hub_ext.db.models import DeviceRow, NodeRow, PresetRow
 from hub_ext.errors import Conflict, NotFound
 from hub_ext.fgpu import GPU_MILLI, FgpuUnit
 from hub_ext.nodes.preset_lists import take_from_projects
@@ -150,29 +150,25 @@ def version(row: PresetRow) -> str:
     return version_of(state_of(row))
 
 
-def too_large(db: Session, row: PresetRow, unit: FgpuUnit) -> str:
-    """Why no node can ever hold it; "" when one can, or no node is known yet."""
-    nodes = db.scalars(select(NodeRow)).all()
-    if not nodes:
-        return ""
-    gpus = max(sum(not device.problem for device in node.devices) for node in nodes)
-    there = {
-        "gpu_milli": gpus * GPU_MILLI,
-        "cpu_milli": max(node.cpu_milli for node in nodes),
-        "memory_mib": max(node.memory_mib for node in nodes),
-    }
-    words = {
-        "gpu_milli": lambda milli: f"{unit.fgpu(milli):g} fGPU",
-        "cpu_milli": lambda milli: f"{milli / 1000:g} CPU",
-        "memory_mib": lambda mib: f"{mib / 1024:.4g} GiB of memory",
-    }
-    for column, most in there.items():
+def largest_node(db: Session) -> dict[str, int] | None:
+    """The most of each resource that some node has, by column; None: no node is known yet."""
+    healthy = select(func.count()).where(DeviceRow.problem == "").group_by(DeviceRow.node)
+    gpus = max(db.scalars(healthy), default=0)
+    sizes = select(func.max(NodeRow.cpu_milli), func.max(NodeRow.memory_mib))
+    cpu, memory = db.execute(sizes).one()
+    if cpu is None:
+        return None
+    return {"gpu_milli": gpus * GPU_MILLI, "cpu_milli": cpu, "memory_mib": memory}
+
+
+def too_large(row: PresetRow, largest: Mapping[str, int] | None, unit: FgpuUnit) -> str:
+    """Why no node can ever hold it; "" when one can. ``largest``: of ``largest_node``."""
+    for column, most in (largest or {}).items():
         asked = getattr(row, column)
         if asked > most:
-            say = words[column]
             return (
-                f"{row.title} asks for {say(asked)}; the largest node has {say(most)}."
-                " Nobody can start it here."
+                f"{row.title} asks for {_say(column, asked, unit)}; the largest node has"
+                f" {_say(column, most, unit)}. Nobody can start it here."
             )
     return ""
 
@@ -195,6 +191,15 @@ def seed_presets(db: Session, unit: FgpuUnit) -> None:
                 rank=rank,
             )
         )
+
+
+def _say(column: str, amount: int, unit: FgpuUnit) -> str:
+    """As people read it."""
+    if column == "gpu_milli":
+        return f"{unit.fgpu(amount):g} fGPU"
+    return (
+        f"{amount / 1000:g} CPU" if column == "cpu_milli" else f"{amount / 1024:.4g} GiB of memory"
+    )
 
 
 def _columns(change: PresetChange, unit: FgpuUnit) -> dict[str, Any]:

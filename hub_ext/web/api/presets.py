@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -19,6 +20,14 @@ class PresetApiHandler(AdminApiHandler):
 
     def described(self, db: Session, row: PresetRow) -> dict[str, Any]:
         """One preset; an admin also learns the version and what is wrong with it."""
+        return self.described_all(db, [row])[0]
+
+    def described_all(self, db: Session, rows: Sequence[PresetRow]) -> list[dict[str, Any]]:
+        """The same of several."""
+        largest = presets.largest_node(db) if self.caller.admin else None
+        return [self._described(row, largest) for row in rows]
+
+    def _described(self, row: PresetRow, largest: Mapping[str, int] | None) -> dict[str, Any]:
         unit = self.site.policy.unit
         shown = {
             "name": row.name,
@@ -30,7 +39,7 @@ class PresetApiHandler(AdminApiHandler):
         }
         if not self.caller.admin:
             return shown
-        problem = presets.too_large(db, row, unit)
+        problem = presets.too_large(row, largest, unit)
         warnings = [problem] if problem else []
         return {**shown, "version": presets.version(row), "warnings": warnings}
 
@@ -41,7 +50,7 @@ class PresetsHandler(PresetApiHandler):
     def get(self) -> None:
         """In the order to show them."""
         with self.site.database.transaction() as db:
-            shown = [self.described(db, row) for row in presets.list_presets(db)]
+            shown = self.described_all(db, presets.list_presets(db))
         self.reply({"presets": shown})
 
     def post(self) -> None:

@@ -13,7 +13,7 @@ from hub_ext.db.models import DeviceRow, NodeRow
 from hub_ext.errors import ApportionError, Forbidden
 from hub_ext.first_steps import first_steps
 from hub_ext.images.request_states import State
-from hub_ext.nodes.presets import list_presets, too_large
+from hub_ext.nodes.presets import largest_node, list_presets, too_large
 from hub_ext.web.pages.forms import Form
 from hub_ext.web.pages.page import Page
 from hub_ext.web.sentences import sentence
@@ -137,7 +137,8 @@ def _of_device(device: DeviceRow) -> Attention:
 
 def _of_presets(db: Session, page: Page) -> list[Attention]:
     unit = page.site.policy.unit
-    problems = [too_large(db, preset, unit) for preset in list_presets(db)]
+    largest = largest_node(db)
+    problems = [too_large(preset, largest, unit) for preset in list_presets(db)]
     return [Attention("warning", problem, "admin/presets") for problem in problems if problem]
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from hub_ext.errors import BadValue
 from hub_ext.nodes import presets
-from hub_ext.nodes.preset_lists import projects_naming
+from hub_ext.nodes.preset_lists import projects_by_preset
 from hub_ext.web.api.presets import PresetApiHandler, PresetHandler, PresetsHandler
 from hub_ext.web.pages.admin import ADMIN, AdminForm, AdminPage
 from hub_ext.web.translation import gettext as _
@@ -29,10 +29,10 @@ class PresetsPage(AdminPage, PresetApiHandler):
     def get(self) -> None:
         """As the launch form has them."""
         with self.site.database.transaction() as db:
+            projects = projects_by_preset(db)
             shown = [
-                self.described(db, row)
-                | {"projects": [project.name for project in projects_naming(db, row.name)]}
-                for row in presets.list_presets(db)
+                preset | {"projects": projects.get(preset["name"], [])}
+                for preset in self.described_all(db, presets.list_presets(db))
             ]
         self.show_presets(presets=shown, unit=self.site.policy.unit)
 
@@ -58,7 +58,7 @@ class PresetPage(AdminPage, PresetApiHandler):
         """Raises NotFound."""
         with self.site.database.transaction() as db:
             preset = self.described(db, presets.existing_preset(db, name))
-            projects = [project.name for project in projects_naming(db, name)]
+            projects = projects_by_preset(db).get(name, [])
         unit = self.site.policy.unit
         self.show_part("admin_preset.html", preset=preset, projects=projects, unit=unit)
 
