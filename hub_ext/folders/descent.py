@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 
 KEPT_OPEN = 200
-"""Levels; a path of the longest names that programs can use has fewer."""
+"""Levels. Hardly any tree has more; two walks at once stay far below 1024 open files."""
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
