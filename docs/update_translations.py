@@ -19,7 +19,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
 from docs.spoken_sentences import spoken
-from hub_ext.web.sentence_shapes import PHRASES, SENTENCES, WORDS
+from hub_ext.web.sentence_shapes import PHRASES, SENTENCES, VALIDATION, WORDS
 from hub_ext.web.sentences import PHRASE, SENTENCE, WORD, compiled
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,8 @@ def extracted() -> Catalog:
         if not _put_together(text):
             catalog.add(text, locations=[(path, 0)], context=SENTENCE)
     here = "hub_ext/web/sentence_shapes.py"
-    for context, texts in ((SENTENCE, SENTENCES), (PHRASE, PHRASES), (WORD, WORDS)):
+    listed = ((SENTENCE, (*SENTENCES, *VALIDATION)), (PHRASE, PHRASES), (WORD, WORDS))
+    for context, texts in listed:
         for text in texts:
             catalog.add(text, locations=[(here, 0)], context=context)
     return catalog

@@ -159,6 +159,19 @@ PHRASES: tuple[str, ...] = (
     "contains the invisible or control character U+%(letter)s",
     "contains U+%(letter)s, which looks like a separator",
     "has a name of %(number)s bytes; %(number_allowed)s are allowed",
+    # hub_ext/sessions/edits.py: what was changed
+    "priority from %(old)s to %(new)s",
+    "preemptible from %(old)s to %(new)s",
+    "requeue from %(old)s to %(new)s",
+    "lifetime_s from %(old)s to %(new)s",
+    # hub_ext/sessions/launch.py: what is wrong with a value
+    "use 1 to 64 letters, digits, spaces and common signs",
+    "write Unix seconds, or a time such as 2027-01-31T08:00+09:00",
+    "this is no time; write it as 2027-01-31T08:00+09:00",
+    "say in which time zone, as in 2027-01-31T08:00+09:00 or ...T08:00Z",
+    "this is no time of ours",
+    "name a folder by 'name' or by 'id', by one of the two",
+    "'of' goes with 'name' only",
     # hub_ext/images: why an image was not saved
     "something unexpected went wrong; the site's log has it.",
     "somebody has paused the session",
@@ -167,6 +180,31 @@ PHRASES: tuple[str, ...] = (
     "the session's own layer is damaged",
 )
 """Parts of sentences."""
+
+VALIDATION: tuple[str, ...] = (
+    "%(field)s: Value error, %(problem)s.",
+    "%(field)s: Field required.",
+    "%(field)s: Extra inputs are not permitted.",
+    "%(field)s: Input should be a valid integer.",
+    "%(field)s: Input should be a valid integer, unable to parse string as an integer.",
+    "%(field)s: Input should be a valid integer, got a number with a fractional part.",
+    "%(field)s: Input should be a valid number.",
+    "%(field)s: Input should be a valid number, unable to parse string as a number.",
+    "%(field)s: Input should be a finite number.",
+    "%(field)s: Input should be a valid string.",
+    "%(field)s: Input should be a valid boolean.",
+    "%(field)s: Input should be a valid list.",
+    "%(field)s: Input should be %(choices)s.",
+    "%(field)s: Input should be greater than %(number)s.",
+    "%(field)s: Input should be greater than or equal to %(number)s.",
+    "%(field)s: Input should be less than %(number)s.",
+    "%(field)s: Input should be less than or equal to %(number)s.",
+    "%(field)s: String should have at least %(number)s character.",
+    "%(field)s: String should have at most %(number)s characters.",
+    "%(field)s: String should match pattern '%(pattern)s'.",
+    "%(field)s: List should have at most %(number)s items after validation, not %(number_given)s.",
+)
+"""What pydantic says of a value (``bad_value`` in ``hub_ext/sessions/launch.py``)."""
 
 WORDS: tuple[str, ...] = (
     # hub_ext/sessions/status.py, as people say it

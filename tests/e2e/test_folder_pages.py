@@ -397,6 +397,73 @@ def test_an_instructor_says_what_members_may_do(lab: Lab, window: Window, shot: 
     expect(theirs.get_by_text("Move to the trash")).to_have_count(0)
 
 
+def test_what_is_open_and_typed_stays_while_others_change_what_is_around_it(
+    lab: Lab, window: Window
+) -> None:
+    student = lab.person("student")
+    folder = make_folder(student, "busy")
+    put_file(student, folder, "b.txt", b"b")
+    page = window(student)
+    page.goto(f"{lab.url}{SERVICE}/folders/{folder}")
+    page.get_by_label("Rename b.txt", exact=True).click()
+    typed = page.get_by_label("New name of b.txt")
+    typed.fill("half-typed")
+    put_file(student, folder, "a.txt", b"a")
+    expect(page.locator('#files tr[data-name="a.txt"]')).to_be_visible(timeout=5_000)
+    expect(typed).to_be_visible()
+    expect(typed).to_have_value("half-typed")
+    expect(typed).to_be_focused()
+
+    page.goto(f"{lab.url}{SERVICE}/folders/{folder}/settings")
+    page.get_by_label("User names").fill("nobody-yet")
+    owner = lab.person("owner")
+    shared = {"users": [owner.name], "mode": "ro"}
+    assert student.api.post(f"/folders/{folder}/shares", json=shared).status_code == 201
+    expect(page.locator("#shares tbody tr")).to_contain_text("invited", timeout=5_000)
+    page.get_by_label("What owner may", exact=True).select_option("rwd")
+    (share,) = owner.api.get("/invitations").json()["invitations"][-1:]
+    theirs = window(owner)
+    theirs.goto(f"{lab.url}{SERVICE}/invitations")
+    theirs.get_by_role("button", name="Accept busy").click()
+    expect(page.locator("#shares tbody tr")).to_contain_text("accepted", timeout=5_000)
+    expect(page.get_by_label("What owner may", exact=True)).to_have_value("rwd")
+    expect(page.get_by_label("User names")).to_have_value("nobody-yet")
+    assert owner.api.get("/invitations").json()["invitations"][-1]["id"] == share["id"]
+
+
+def test_pages_are_in_the_language_of_their_reader(
+    lab: Lab, browser: Browser, shot: Shot, tmp_path: Path
+) -> None:
+    student = lab.person("nihon")
+    context = browser.new_context(locale="ja-JP", viewport=WIDE)
+    page = context.new_page()
+    page.goto(f"{lab.url}/hub/login?next={SERVICE}/folders")
+    page.fill("#username_input", student.name)
+    page.fill("#password_input", PASSWORD)
+    page.click("#login_submit")
+    expect(page.get_by_role("heading", name="フォルダ", exact=True)).to_be_visible()
+    page.locator("#new-folder summary").click()
+    page.get_by_label("名前", exact=True).fill("data")
+    page.get_by_role("button", name="作成").click()
+    expect(page.locator("#said")).to_contain_text("フォルダ data を作成しました")
+    page.set_input_files("#upload-files", {"name": "a", "mimeType": "", "buffer": b"12345"})
+    expect(upload_row(page, "a")).to_contain_text("5 バイト のうち 5 バイト")
+    changed = page.locator('#files tr[data-name="a"] time')
+    expect(changed).to_contain_text(re.compile(r"20\d\d/\d\d/\d\d"))
+    both_sizes(page, shot, "1-japanese")
+
+    page.locator("#new-directory summary").click()
+    page.get_by_label("ディレクトリの名前").fill("a")
+    page.get_by_role("button", name="作成").click()
+    expect(page.locator("#problem")).to_contain_text("すでにあります")
+    page.get_by_label("言語").select_option("en")
+    page.get_by_role("button", name="設定").click()
+    expect(page.get_by_text("Upload files")).to_be_visible()
+    page.goto(f"{lab.url}{SERVICE}/folders")
+    expect(page.get_by_role("heading", name="Folders", exact=True)).to_be_visible()
+    context.close()
+
+
 def test_folders_work_without_javascript(lab: Lab, browser: Browser, shot: Shot) -> None:
     student = lab.person("plain")
     context = browser.new_context(java_script_enabled=False, viewport=PHONE)

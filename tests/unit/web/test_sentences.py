@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from docs.spoken_sentences import ROOT, spoken
+from hub_ext.errors import BadValue
 from hub_ext.folders.quota import Room
 from hub_ext.projects import held, shares
 from hub_ext.scheduling import amounts, model, trial
@@ -25,6 +27,7 @@ from hub_ext.scheduling.reasons import Reasons
 from hub_ext.scheduling.simulation.play import play
 from hub_ext.scheduling.simulation.scenario import read_scenario
 from hub_ext.sessions import culler, endings, views
+from hub_ext.sessions.launch import bad_value, read_launch_request
 from hub_ext.web import sentences, translation
 from hub_ext.web.sentence_shapes import PHRASES, SENTENCES, WORDS
 from hub_ext.web.sentences import compiled, sentence
@@ -171,6 +174,56 @@ def test_what_is_put_together_elsewhere_is_read(say: Any) -> None:
     assert said
     for text in said:
         read(text)
+
+
+class Asked(BaseModel):
+    """Fields of the kinds that requests have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    count: int = Field(default=1, ge=1, le=10)
+    share: float = Field(default=0.5, gt=0, lt=1, allow_inf_nan=False)
+    name: str = Field(default="x", min_length=1, max_length=3, pattern="^[a-z]*$")
+    mode: Literal["rw", "ro"] = "rw"
+    on: bool = True
+    names: list[str] = Field(default=[], max_length=2)
+    needed: int = 1
+
+
+WRONG: list[dict[str, Any]] = [
+    {"count": "x"},
+    {"count": 1.5},
+    {"count": 0},
+    {"count": 11},
+    {"count": []},
+    {"share": "x"},
+    {"share": []},
+    {"share": 0},
+    {"share": 1},
+    {"share": float("nan")},
+    {"name": ""},
+    {"name": "abcd"},
+    {"name": "A"},
+    {"name": 1},
+    {"mode": "x"},
+    {"on": []},
+    {"names": ["a", "b", "c"]},
+    {"names": "x"},
+]
+
+
+@pytest.mark.parametrize("values", WRONG, ids=str)
+def test_what_is_wrong_with_a_value_is_read(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as wrong:
+        Asked.model_validate(values)
+    (field,) = values
+    assert field in read(bad_value(wrong.value).message)
+
+
+def test_a_bad_name_of_a_session_is_read() -> None:
+    with pytest.raises(BadValue) as wrong:
+        read_launch_request({"name": "x" * 65})
+    assert "64" in read(wrong.value.message)
 
 
 def test_names_and_numbers_stay_as_they_are() -> None:
