@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from tests.e2e.conftest import BASE
@@ -34,13 +35,16 @@ def lab(make_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory) 
 
 
 def both_sizes(page: Page, shot: Shot, name: str) -> None:
-    """Screenshots on a desk and on a phone; nothing may stick out of the phone's."""
+    """Screenshots on a desk and on a phone; nothing sticks out, nothing shuts anybody out."""
     shot(page, name)
     page.set_viewport_size(PHONE)
     shot(page, f"{name}-phone")
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= PHONE["width"], f"{name} is {wide} pixels wide on a phone"
     page.set_viewport_size(WIDE)
+    found = Axe().run(page).response["violations"]
+    serious = [each for each in found if each["impact"] in {"serious", "critical"}]
+    assert serious == [], [(each["id"], each["nodes"][0]["html"]) for each in serious]
 
 
 def go(page: Page, lab: Lab, part: str) -> None:
@@ -165,6 +169,7 @@ def end_the_class(
     expect(student.locator("#main")).to_contain_text("maria ends all sessions", timeout=SOON_MS)
     first: dict[str, Any] = students[0].session(sessions[0])
     assert first["notice"]["code"] == "asked"
+    expect(page.locator("#plot-today .plot-area")).to_be_visible()
     shot(page, "8-ending")
     for person, session in zip(students, sessions, strict=True):
         until(lambda p=person, s=session: p.session(s)["ended_at"], what="the class is over")  # type: ignore[misc]

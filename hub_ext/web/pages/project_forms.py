@@ -37,6 +37,12 @@ def _round(at: float) -> float:
     return math.ceil(at / 300) * 300.0
 
 
+def _what_now(member: dict[str, Any]) -> str:
+    if member["role"] == "instructor":
+        return _("%(user)s is an instructor now.") % member
+    return _("%(user)s is a member now.") % member
+
+
 class ProjectForm(Form):
     """A change of a project or its members."""
 
@@ -59,7 +65,7 @@ class AddMemberForm(ProjectForm, MembersHandler):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """Who is what now."""
-        return [_("%(user)s is a member now.") % value]
+        return [_what_now(value)]
 
 
 class MemberForm(ProjectForm, MemberHandler):
@@ -86,9 +92,7 @@ class RoleForm(MemberForm):
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """What he is now."""
-        if value["role"] == "instructor":
-            return [_("%(user)s is an instructor now.") % value]
-        return [_("%(user)s is a member now.") % value]
+        return [_what_now(value)]
 
 
 class RemoveMemberForm(MemberForm):
