@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from hub_ext.db.models import AuditRow
@@ -13,6 +14,7 @@ from hub_ext.projects.settings import REST_NAMES
 from hub_ext.scheduling.model import UNLIMITED
 from hub_ext.web.templating import clock
 from hub_ext.web.translation import gettext as _
+from hub_ext.web.translation import language
 
 _LONGEST = 200
 """Characters of a value in a sentence; the entry itself has all of it."""
@@ -29,8 +31,12 @@ _IN_LEAD = ("state", "drained")
 _TIMES = ("valid_from", "valid_until", "until")
 
 
-def _leads() -> dict[str, str]:
-    """What each action is; those that set values (``.change``) are told by their values."""
+@cache
+def _leads(_language: str) -> dict[str, str]:
+    """What each action is, in the language of the page.
+
+    Those that set values (``.change``) are told by their values.
+    """
     return {
         "project.create": _("%(by)s made the project %(subject)s."),
         "project.archive": _("%(by)s archived the project %(subject)s."),
@@ -76,12 +82,12 @@ def known_actions() -> list[str]:
     """What can stand in an entry's ``action``, as far as there are sentences; sorted."""
     changes = ("project", "member", "node", "resource-group", "preset", "folder", "storage_quota")
     more = ("preset.move", "folder.share_mode")
-    return sorted({*_leads(), *more, *(f"{kind}.change" for kind in changes)})
+    return sorted({*_leads(language()), *more, *(f"{kind}.change" for kind in changes)})
 
 
 def sentences(row: AuditRow, unit: FgpuUnit) -> list[str]:
     """One entry: what was done, then each value that is another one."""
-    lead = _leads().get(row.action)
+    lead = _leads(language()).get(row.action)
     changes = [*_changes(row.before or {}, row.after or {}, "")]
     both = row.before is not None and row.after is not None
     if lead is not None:

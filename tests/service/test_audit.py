@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 
 from hub_ext.db.models import AuditRow
 from hub_ext.fgpu import FgpuUnit
+from hub_ext.projects import audit
 from hub_ext.site import Site
 from hub_ext.web.audit_text import sentences
 from tests.service.admin_desk import HOSTILE, SHOWN, Desk, serving_desk
@@ -167,6 +169,31 @@ async def test_the_csv_has_all_that_the_filter_finds(desk: Desk, site: Site) -> 
         assert found[0]["what"] == "dora set quota.fgpu of n1499 from 2 to 4."
         assert found[0]["time"] == "2026-10-15T12:00:00+00:00"
         assert found[0]["before"] == '{"quota_gpu_milli": 2000}'
+
+
+async def test_others_are_served_between_the_parts_of_a_long_log(
+    desk: Desk, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(site, *(entry(subject=f"n{number}") for number in range(1500)))
+    turns, read = 0, []
+    entries = audit.entries
+
+    def noting(*arguments: Any, **options: Any) -> Any:
+        read.append(turns)
+        return entries(*arguments, **options)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(audit, "entries", noting)
+    task = asyncio.ensure_future(others())
+    assert len(await lines(desk, "api/v1/audit?format=csv")) == 1500
+    task.cancel()
+    assert len(read) > 3
+    assert sorted(set(read)) == read, "each part was read in a turn of its own"
 
 
 @pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
