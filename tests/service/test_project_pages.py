@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import urlencode
 
 import pytest
 
@@ -229,3 +230,19 @@ async def test_the_audit_page_has_every_change_in_pages(lab: ProjectLab) -> None
     after = first.rpartition("audit?after=")[2].partition('"')[0]
     rest = await lab.text(f"projects/ml101/audit?after={after}")
     assert "root made the project ml101" in rest.replace("\n", " ")
+
+
+async def test_hostile_names_are_text_on_every_page(lab: ProjectLab) -> None:
+    evil = "<b>evil" + "x" * 150
+    lab.site.projects.change("ml101", {"title": evil, "description": evil}, by=ROOT)
+    lab.site.projects.roster.add("ml101", evil, Role.MEMBER, {}, by=ROOT)
+    message = {"text": evil, "level": "info", "for": "day"}
+    assert (await lab.send("projects/ml101/messages/new", message)).code == 303
+    with lab.site.database.transaction() as db:
+        add_session(db, "ml101", evil, name=evil, reason_message=evil, submitted_at=time.time())
+    member = f"/member?{urlencode({'user': evil})}"
+    paths = [f"projects/ml101{part}" for part in (*PAGES, "/members/import", member)]
+    for path in ("projects", "projects?find=%3Cb%3Eevil", *paths):
+        page = await lab.text(path)
+        assert "<b>evil" not in page, path
+        assert "&lt;b&gt;evil" in page, path
