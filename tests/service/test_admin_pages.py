@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -393,9 +392,3 @@ async def test_a_bad_storage_quota_is_refused(
 async def test_a_search_for_a_quota_shows_hostile_names_as_text(desk: Desk) -> None:
     page = await desk.page("admin/limits?owner=%3Cscript%3Ealert(1)%3C/script%3E")
     assert "<script>alert" not in page
-
-
-async def test_hours_of_pages_are_in_the_readers_language_where_there_is_one(desk: Desk) -> None:
-    page: Any = await desk.send("admin", language="xx")
-    assert page.code == 200
-    assert '<html lang="en">' in page.body.decode()
