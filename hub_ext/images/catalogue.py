@@ -22,6 +22,9 @@ _APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _TEXT_LIMIT = 500
 
 
+_APP_PATH = re.compile(r"[\w.~-]+(/[\w.~-]+)*/?(\?[\w.~=&-]*)?", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """A web application of an image, under the session's own URL at ``path``."""
@@ -154,7 +157,7 @@ def _app(entry: Any) -> App | None:
     if not isinstance(name, str) or not _APP_NAME.fullmatch(name):
         return None
     path = f"{name}/" if path is None else path
-    if not isinstance(path, str) or not re.fullmatch(r"[\w.~-]+(/[\w.~-]+)*/?", path, re.ASCII):
+    if not isinstance(path, str) or not _APP_PATH.fullmatch(path):
         return None
     if ".." in path.split("/"):
         return None

@@ -19,6 +19,8 @@ PHONE = {"width": 390, "height": 844}
 WIDE = {"width": 1280, "height": 900}
 LIVE_MS = 5_000
 """Far below the minute after which a page asks by itself."""
+LAB_MS = 120_000
+"""JupyterLab on a busy machine takes its time."""
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +194,21 @@ def test_without_script_sessions_are_found_and_stopped(
     context.close()
     until(lambda: lab.containers() == [], what="no container is left")
     lab.books_balance()
+
+
+def test_the_terminals_button_opens_one_and_a_reload_no_other(
+    lab: Lab, student: Person, window: Window
+) -> None:
+    (session,) = student.submit(name="shell", fgpu=0, cpu=0.5, memory_mib=1024)
+    student.running(session["id"])
+    page = window(student)
+    page.goto(f"{lab.url}{SERVICE}/")
+
+    row_of(page, session["id"]).get_by_role("link", name="Terminal").click()
+
+    terminals = page.locator(".jp-Terminal")
+    expect(terminals).to_have_count(1, timeout=LAB_MS)
+    assert "open=" not in page.url
+    page.reload()
+    expect(page.locator("#jp-main-dock-panel")).to_be_visible(timeout=LAB_MS)
+    expect(terminals).to_have_count(1, timeout=LAB_MS)

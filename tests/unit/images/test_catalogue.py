@@ -96,6 +96,14 @@ def test_an_app_cannot_point_outside_the_session(path: str) -> None:
     assert parse_image("a:1", labels).apps == ()
 
 
+def test_an_app_may_be_a_page_of_jupyterlab_itself() -> None:
+    apps = '[{"name": "terminal", "title": "Terminal", "path": "lab?open=terminal"}]'
+
+    found = parse_image("a:1", {"org.apportion.apps": apps}).apps
+
+    assert found == (App("terminal", "Terminal", "lab?open=terminal"),)
+
+
 def test_an_app_without_path_or_title_is_found_under_its_name() -> None:
     labels = {"org.apportion.apps": '[{"name": "tb"}, 5, {"title": "nameless"}]'}
 
