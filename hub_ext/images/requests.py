@@ -225,25 +225,35 @@ class ImageRequests:
 
     def _check_limit(self, db: Session, user: str) -> None:
         limit = self._site.policy.max_saved_images
-        mine = (ImageRow.owner == user, ImageRow.deleted_at.is_(None))
-        # the row of an image comes before the request for it is done
-        under_way = select(ImageRequestRow.reference).where(
-            ImageRequestRow.user == user,
-            ImageRequestRow.state.in_(UNFINISHED),
-            ImageRequestRow.reference.is_not(None),
-        )
-        query = select(func.count()).where(*mine, ImageRow.reference.not_in(under_way))
-        images = db.scalar(query) or 0
-        query = select(func.count()).where(
-            ImageRequestRow.user == user, ImageRequestRow.state.in_(UNFINISHED)
-        )
-        requests = db.scalar(query) or 0
+        images, requests = held(db, user)
         if images + requests >= limit:
             raise OverLimit(
                 f"You have {images} saved images and {requests} requests; the limit is {limit}"
                 " together. Delete an image or cancel a request first.",
                 field="name",
             )
+
+
+def held(db: Session, user: str) -> tuple[int, int]:
+    """Saved images of a user and his requests under way, which have one limit together."""
+    mine = (ImageRow.owner == user, ImageRow.deleted_at.is_(None))
+    # the row of an image comes before the request for it is done
+    under_way = select(ImageRequestRow.reference).where(
+        ImageRequestRow.user == user,
+        ImageRequestRow.state.in_(UNFINISHED),
+        ImageRequestRow.reference.is_not(None),
+    )
+    images = select(func.count()).where(*mine, ImageRow.reference.not_in(under_way))
+    requests = select(func.count()).where(
+        ImageRequestRow.user == user, ImageRequestRow.state.in_(UNFINISHED)
+    )
+    return db.scalar(images) or 0, db.scalar(requests) or 0
+
+
+def may_push_again(row: ImageRequestRow, registry: str) -> bool:
+    """Whether an image is there that should be in the registry, and did not get there."""
+    named = bool(registry) and (row.reference or "").startswith(f"{registry}/")
+    return row.state == State.DONE and bool(row.reason) and named
 
 
 def request_json(row: ImageRequestRow) -> dict[str, Any]:

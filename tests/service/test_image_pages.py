@@ -209,6 +209,36 @@ async def test_a_bad_name_is_refused_with_the_way_back(shop: Shop) -> None:
     assert 'href="/services/apportion/images"' in answer.body.decode()
 
 
+async def test_who_has_an_image_made_is_told_its_full_name_and_how_many_he_may_have(
+    shop: Shop,
+) -> None:
+    assert "that you may have" not in await shop.page("images", "ann")
+    reference = await shop.saved()
+    page = await shop.page("images", "ann")
+    _, _, requests = page.partition('id="my-requests"')
+    assert reference in requests
+    assert "1 of 10 images" in " ".join(page.split())
+
+
+async def test_an_admin_pushes_an_image_again_that_did_not_get_to_the_registry(shop: Shop) -> None:
+    object.__setattr__(shop.site.policy, "registry", "registry.example.org/lab")
+    shop.engine.image_store.registry_problem = "Docker says: connection refused"
+    reference = await shop.saved()
+    (request,) = (await shop.api("GET", "image-requests", by="ann")).body["image_requests"]
+    again = f"image-requests/{request['id']}/push"
+    page = await shop.page("images", "root")
+    assert "was not pushed" in page
+    assert f'action="/services/apportion/{again}"' in page
+    assert "decided-requests" not in await shop.page("images", "ann")
+    assert (await shop.send(again, "ann", x="1")).code == 404
+
+    shop.engine.image_store.registry_problem = ""
+    assert (await shop.send(again, "root", x="1")).code == 303
+    await Saver(shop.site).work()
+    assert shop.engine.image_store.pushed == [reference]
+    assert again not in await shop.page("images", "root")
+
+
 async def test_an_image_is_given_to_a_project_and_taken_back(shop: Shop) -> None:
     reference = await shop.saved()
     assert reference not in await shop.page("images", "bob")

@@ -19,7 +19,7 @@ from hub_ext.images.catalogue import CatalogueImage
 from hub_ext.images.families import Family, families
 from hub_ext.images.giving import ImageSharing
 from hub_ext.images.request_states import UNFINISHED, State
-from hub_ext.images.requests import request_json
+from hub_ext.images.requests import held, may_push_again, request_json
 from hub_ext.images.saved_names import LONGEST, short_name
 from hub_ext.images.visibility import image_rows, visible_images
 from hub_ext.nodes import inventory
@@ -31,6 +31,7 @@ from hub_ext.web.api.images import (
     ImageHandler,
     ImageRequestHandler,
     ImagesHandler,
+    PushHandler,
     SessionImageRequestHandler,
 )
 from hub_ext.web.pages.forms import Form
@@ -41,6 +42,7 @@ from hub_ext.web.translation import gettext as _
 IMAGES = f"{ROOT}images"
 _MINE_SHOWN = 20
 _WAITING_SHOWN = 100
+_DECIDED_SHOWN = 20
 MOVING = frozenset({*UNFINISHED, State.PUSHING}) - {State.REQUESTED}
 """States in which there is progress to see."""
 
@@ -71,16 +73,21 @@ class ImagesList(Page, ImagesHandler):
             visible = visible_images(db, self.site, caller.name, caller.groups, self.everybody)
             rows = image_rows(db)
             waiting = _waiting(db) if caller.admin else []
+            decided = _decided(db, self.site.policy.registry) if caller.admin else []
             requests = _own_requests(db, caller.name)
+            kept = sum(held(db, caller.name))
             roles = roles_of(db, self.site.policy, caller.name, caller.groups, caller.admin)
         mine, others = _own_and_others(visible, rows, caller.name)
         self.show_list(
             waiting=waiting,
+            decided=decided,
+            kept=kept,
+            most=self.site.policy.max_saved_images,
             mine=[self.image_json(image, rows.get(image.reference)) for image in mine],
             requests=requests,
             shelves=[self._shelf(family, rows) for family in families(others)],
             projects=sorted(name for name, role in roles.items() if may(role, Action.NARROW)),
-            moving=any(each["state"] in MOVING for each in (*waiting, *requests)),
+            moving=any(each["state"] in MOVING for each in (*waiting, *decided, *requests)),
             admin=caller.admin,
             everybody=self.everybody,
         )
@@ -182,6 +189,14 @@ class DeclineForm(DecisionForm, DeclineHandler):
         return [said % {"name": value["name"], "user": value["user"]}]
 
 
+class PushForm(DecisionForm, PushHandler):
+    """To the registry once more."""
+
+    def done(self, value: dict[str, Any]) -> list[str]:
+        """It goes on by itself."""
+        return [_("%(name)s is on its way to the registry.") % {"name": value["name"]}]
+
+
 class GiveForm(ImageForm, ImageHandler):
     """Who may use an image."""
 
@@ -246,6 +261,18 @@ def _waiting(db: Session) -> list[dict[str, Any]]:
     query = select(ImageRequestRow).where(ImageRequestRow.state == State.REQUESTED)
     query = query.order_by(ImageRequestRow.requested_at, ImageRequestRow.id)
     return _with_sessions(db, db.scalars(query.limit(_WAITING_SHOWN)).all())
+
+
+def _decided(db: Session, registry: str) -> list[dict[str, Any]]:
+    """What has become of the last requests, the newest decision first."""
+    query = select(ImageRequestRow).where(ImageRequestRow.decided_at.is_not(None))
+    query = query.order_by(ImageRequestRow.decided_at.desc(), ImageRequestRow.id)
+    rows = db.scalars(query.limit(_DECIDED_SHOWN)).all()
+    shown = _with_sessions(db, rows)
+    return [
+        each | {"may_push": may_push_again(row, registry)}
+        for row, each in zip(rows, shown, strict=True)
+    ]
 
 
 def _with_sessions(db: Session, rows: Sequence[ImageRequestRow]) -> list[dict[str, Any]]:

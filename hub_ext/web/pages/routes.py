@@ -55,6 +55,7 @@ _IMAGE_PAGES = [
     (_REQUEST + "approve", images.ApproveForm),
     (_REQUEST + "decline", images.DeclineForm),
     (_REQUEST + "cancel", images.CancelRequestForm),
+    (_REQUEST + "push", images.PushForm),
     (f"sessions/{_ID}/image", session.SessionImage),
     (f"sessions/{_ID}/image-request", images.AskForm),
 ]
