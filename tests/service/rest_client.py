@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -92,8 +92,16 @@ class RestClient:
 
 
 @asynccontextmanager
-async def serving(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RestClient]:
-    """Serve the API of ``site`` on a free port while the context lasts."""
+async def serving(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    add: Callable[[web.Application], None] = lambda application: None,
+) -> AsyncIterator[RestClient]:
+    """Serve the API of ``site`` on a free port while the context lasts.
+
+    ``add`` is given the applications of the hub and of the service, for what else they need.
+    """
     hub, service = bind_unused_port(), bind_unused_port()
     for name, value in {
         "JUPYTERHUB_API_URL": f"http://127.0.0.1:{hub[1]}/hub/api",
@@ -114,10 +122,13 @@ async def serving(site: Site, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         activity=Activity(site.hub, lambda: False),
         spawner_token="spawner-token",
     )
-    servers = [
-        HTTPServer(web.Application([("/hub/api/user", UserHandler)])),
-        HTTPServer(make_application(parts)),
+    applications = [
+        web.Application([("/hub/api/user", UserHandler)]),
+        make_application(parts),
     ]
+    for application in applications:
+        add(application)
+    servers = [HTTPServer(application) for application in applications]
     for server, (socket, _) in zip(servers, (hub, service), strict=True):
         server.add_sockets([socket])
     try:

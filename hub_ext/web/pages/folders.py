@@ -48,7 +48,9 @@ templates.globals["files_url"] = files_url
 
 
 class FolderPage(Page, FolderApiHandler):
-    """A page about folders."""
+    """A page about folders; changes have forms of their own."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD")
 
     section = "folders"
 

@@ -29,6 +29,9 @@ _SAID = "apportion-said"
 class Page(BaseHandler):
     """A page behind the hub's login."""
 
+    SUPPORTED_METHODS: tuple[str, ...] = ("GET", "HEAD", "POST")
+    """A page that shows what a handler of the API answers does not take over what else it does."""
+
     section = "-"
     """Path, below the service, of the part of the navigation that the page belongs to."""
 
