@@ -16,6 +16,7 @@ from traitlets import CaselessStrEnum, HasTraits, TraitType
 
 from hub_ext.app import ApportionService
 from hub_ext.cli import main as apportion
+from hub_ext.options import ServiceOptions
 from hub_ext.web.api.openapi import document
 from spawner.docker import ApportionDockerSpawner
 from spawner.mixin import ApportionSpawnerMixin
@@ -24,12 +25,13 @@ from spawner.process import ApportionProcessSpawner
 REFERENCE = Path(__file__).parent / "reference"
 GENERATED = "<!-- Written by docs/make_reference.py; change the code, not this file. -->"
 
-CONFIGURED = (
-    ApportionService,
-    ApportionSpawnerMixin,
-    ApportionDockerSpawner,
-    ApportionProcessSpawner,
+CONFIGURED: tuple[tuple[type[HasTraits], type[HasTraits]], ...] = (
+    (ApportionService, ServiceOptions),
+    (ApportionSpawnerMixin, ApportionSpawnerMixin),
+    (ApportionDockerSpawner, ApportionDockerSpawner),
+    (ApportionProcessSpawner, ApportionProcessSpawner),
 )
+"""Classes of ``jupyterhub_config.py``, and whose traits are their options."""
 
 CONFIGURATION_INTRO = """\
 Options of `jupyterhub_config.py`, besides [those of JupyterHub][hub]. Write
@@ -70,9 +72,9 @@ CLI_INTRO = """\
 def configuration() -> str:
     """Every option of the service and of the spawners."""
     lines = [GENERATED, "", "# Configuration", "", CONFIGURATION_INTRO]
-    for cls in CONFIGURED:
+    for cls, owner in CONFIGURED:
         lines += [f"## {cls.__name__}", "", _first_paragraph(cls), ""]
-        for name, trait in sorted(cls.class_own_traits(config=True).items()):
+        for name, trait in sorted(owner.class_own_traits(config=True).items()):
             lines += [f"### {cls.__name__}.{name}", "", _trait_facts(cls, name, trait), ""]
             lines += [inspect.cleandoc(trait.help), ""]
     return _text(lines)
