@@ -183,6 +183,8 @@ PHRASES: tuple[str, ...] = (
 
 VALIDATION: tuple[str, ...] = (
     "%(field)s: Value error, %(problem)s.",
+    "%(field)s: use 1 to 63 of a-z, 0-9, '.', '_' and '-', a letter or digit at both ends.",
+    "%(field)s: 'custom' means one's own numbers in the launch form.",
     "%(field)s: Field required.",
     "%(field)s: Extra inputs are not permitted.",
     "%(field)s: Input should be a valid integer.",
@@ -232,5 +234,12 @@ WORDS: tuple[str, ...] = (
     "stopped",
     "link",
     "other",
+    # hub_ext/nodes/presets.py: what a new site begins with
+    "CPU only",
+    "Reading, small data",
+    "Half a GPU",
+    "Course work",
+    "One GPU",
+    "Training",
 )
-"""States and kinds, each a word alone, in small letters."""
+"""States and kinds, each a word alone in small letters, and names that the code gives."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.e2e.conftest import BASE
@@ -447,7 +448,7 @@ def test_pages_are_in_the_language_of_their_reader(
     page.get_by_role("button", name="作成").click()
     expect(page.locator("#said")).to_contain_text("フォルダ data を作成しました")
     page.set_input_files("#upload-files", {"name": "a", "mimeType": "", "buffer": b"12345"})
-    expect(upload_row(page, "a")).to_contain_text("5 バイト のうち 5 バイト")
+    expect(upload_row(page, "a")).to_contain_text("5 バイト / 5 バイト")
     changed = page.locator('#files tr[data-name="a"] time')
     expect(changed).to_contain_text(re.compile(r"20\d\d/\d\d/\d\d"))
     both_sizes(page, shot, "1-japanese")
@@ -461,6 +462,42 @@ def test_pages_are_in_the_language_of_their_reader(
     expect(page.get_by_text("Upload files")).to_be_visible()
     page.goto(f"{lab.url}{SERVICE}/folders")
     expect(page.get_by_role("heading", name="Folders", exact=True)).to_be_visible()
+    context.close()
+
+
+LONG = {"folder": "W" * 64, "file": "長い名前" * 20 + ".csv", "turned": "ملف طويل " * 12 + ".txt"}
+
+
+def test_pages_of_folders_and_images_are_usable_by_all_also_with_long_names(
+    lab: Lab, browser: Browser, shot: Shot
+) -> None:
+    student, owner = lab.person("reader"), lab.person("n" * 100)
+    folder = make_folder(student, LONG["folder"], usage="data")
+    for name in (LONG["file"], LONG["turned"], "a" * 250):
+        put_file(student, folder, name, b"x")
+    trashed = make_folder(student, "old")
+    assert student.api.post(f"/folders/{trashed}/trash").status_code == 200
+    theirs = make_folder(owner, "x" * 64)
+    for person, path in ((owner, theirs), (student, folder)):
+        users = [student.name if person is owner else owner.name]
+        body = {"users": users, "mode": "rwd"}
+        assert person.api.post(f"/folders/{path}/shares", json=body).status_code == 201
+    context = browser.new_context(locale="ja-JP", viewport=WIDE)
+    page = context.new_page()
+    page.goto(f"{lab.url}/hub/login?next={SERVICE}/folders")
+    page.fill("#username_input", student.name)
+    page.fill("#password_input", PASSWORD)
+    page.click("#login_submit")
+    page.wait_for_url(f"**{SERVICE}/folders")
+    paths = ["folders", "folders?state=trash", f"folders/{folder}", f"folders/{folder}/settings"]
+    for number, path in enumerate([*paths, "invitations", "images"]):
+        page.goto(f"{lab.url}{SERVICE}/{path}")
+        for opened in page.locator("main summary").all():
+            opened.click()
+        both_sizes(page, shot, str(number))
+        found = Axe().run(page).response["violations"]
+        serious = [each["help"] for each in found if each["impact"] in {"serious", "critical"}]
+        assert serious == [], path
     context.close()
 
 
