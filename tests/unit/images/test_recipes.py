@@ -91,7 +91,7 @@ def test_each_framework_has_two_releases_for_gpus_and_for_the_cpu(family: str) -
         wheels = f"{family}-{recipe.arguments['WHEELS']}.txt"
         assert (recipe.directory / wheels).is_file()
         apps = json.loads(recipe.labels["org.apportion.apps"])
-        assert [app["name"] for app in apps] == ["mlflow", "tensorboard"]
+        assert [app["name"] for app in apps] == ["terminal", "mlflow", "tensorboard"]
 
 
 @pytest.fixture
