@@ -13,12 +13,14 @@
   // has not touched follows the service. What is on its way stays marked as that.
   const renewed = new WeakSet();
   const changed = {
-    value: (element) => element.tagName !== "BUTTON" && element.value !== element.defaultValue,
+    value: (element) => "defaultValue" in element && element.value !== element.defaultValue,
     checked: (element) => element.checked !== element.defaultChecked,
     selected: (element) => {
-      const options = [...element.closest("select").options];
+      const choice = element.closest("select");
+      if (!choice || choice.multiple) return element.selected !== element.defaultSelected;
+      const options = [...choice.options];
       const given = options.findLastIndex((option) => option.defaultSelected);
-      return !options[Math.max(given, 0)].selected;
+      return !options[Math.max(given, 0)]?.selected;
     },
     open: (element) => element.tagName === "DETAILS",
     class: (element) => element.classList.contains("htmx-request"),
