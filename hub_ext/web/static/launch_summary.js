@@ -55,7 +55,8 @@ function start() {
 
 function end() {
   const hours = value("lifetime_h") || byId("lifetime_h").max;
-  return hours ? text("LifetimeHours", { hours: number(Number(hours)) }) : "";
+  if (!hours) return "";
+  return Number(hours) === 1 ? text("LifetimeHour") : text("LifetimeHours", { hours: number(Number(hours)) });
 }
 
 export function summarise() {
