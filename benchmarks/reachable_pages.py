@@ -41,6 +41,11 @@ class Found:
     is_part: bool
     answer: Answer
 
+    @property
+    def route(self) -> str | None:
+        """The pattern that answers it."""
+        return _route(self.path)
+
 
 def reachable(get: Callable[[str, bool], Answer], *start: str) -> list[Found]:
     """Every kind of page; ``get(path, is_part)`` asks for one below the prefix."""
@@ -62,7 +67,7 @@ def reachable(get: Callable[[str, bool], Answer], *start: str) -> list[Found]:
 
 def unreached(found: list[Found]) -> list[str]:
     """Patterns of pages that were not among them."""
-    reached = {_route(each.path) for each in found}
+    reached = {each.route for each in found}
     return [pattern for pattern, handler in ROUTES if not issubclass(handler, Form)
             and pattern not in reached]  # fmt: skip
 

@@ -33,10 +33,11 @@ _NAMES = [
     "data-prep",
 ]
 _IMAGES = (
-    ("apportion/datascience:2026.1", "Data science 2026.1"),
-    ("apportion/pytorch:2.9", "PyTorch 2.9"),
-    ("apportion/tensorflow:2.20", "TensorFlow 2.20"),
+    ("apportion/datascience:2026.1", "Data science"),
+    ("apportion/pytorch:2026.1", "PyTorch"),
+    ("apportion/tensorflow:2026.1", "TensorFlow"),
 )
+"""As ``seeded_things.catalogue`` has them."""
 _REASONS = (
     (
         "no_room",

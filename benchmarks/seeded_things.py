@@ -169,6 +169,7 @@ def _request(seeding: Seeding, number: int) -> dict[str, Any]:
         "state": state,
         "reason": "Use the course's image." if state == "declined" else "",
         "reference": f"apportion-0123abcd/u-x/torch-course-{number}:1" if state == "done" else None,
+        "parent": "apportion/pytorch:2026.1",
         "size_bytes": 2 * _GIB,
         "diff": diff,
         "progress": 1.0 if state == "done" else 0.0,

@@ -2,16 +2,31 @@
 
 Starts a deployment of its own with two simulated GPUs, walks through it as a student does, and
 stops it again. Needs what the end-to-end tests need: a Docker engine, the images, Chromium.
+
+``--pages`` makes only those of every page, wide and as on a phone: of a seeded lab, without
+Docker (``seeded_lab.py``).
 """
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    FloatRect,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
+from benchmarks.served_site import served
+from docs import seeded_lab
+from tests.e2e import seeded_pages
 from tests.e2e.conftest import _CHROMIUM_FLAGS, BASE
 from tests.e2e.lab import SERVICE, Lab, Person
 from tests.e2e.test_real_work import TRAINING, compare_runs, open_lab
@@ -22,11 +37,16 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 MAX_BYTES = 200_000
 LIMIT_MS = 180_000
 COURSE = "ml101"
+_MOST_HEIGHT = 2400
+"""CSS pixels."""
 
 
 def main() -> None:
     """All pictures, in the order in which a student meets the pages."""
     IMAGES.mkdir(exist_ok=True)
+    shoot_pages()
+    if "--pages" in sys.argv:
+        return
     with tempfile.TemporaryDirectory(prefix="apportion-shots-") as data, sync_playwright() as play:
         lab = Lab(Path(data), "--simulate-gpus", "2x16GiB")
         try:
@@ -36,6 +56,99 @@ def main() -> None:
             browser.close()
         finally:
             lab.close()
+
+
+def shoot_pages() -> None:
+    """Every page of the seeded lab, as the one whose page it is."""
+    with tempfile.TemporaryDirectory(prefix="apportion-shots-") as name, sync_playwright() as play:
+        data = Path(name)
+        seeded_lab.seed(data / "site.sqlite")
+        chromium = shutil.which("chromium") or "/usr/bin/chromium"
+        browser = play.chromium.launch(executable_path=chromium, args=_CHROMIUM_FLAGS)
+        options = ("--images", str(seeded_lab.LAB.images), "--queue")
+        with served(f"sqlite:///{data / 'site.sqlite'}", data, *options) as site:
+            for who, pages in page_list(data).items():
+                context = seeded_pages.log_in(browser, site, who)
+                page = context.new_page()
+                for picture, path in pages.items():
+                    page.goto(f"{site.url}{SERVICE}/{path}")
+                    shoot_both(page, picture)
+                context.close()
+        browser.close()
+
+
+def page_list(data: Path) -> dict[str, dict[str, str]]:
+    """By whom, and by the picture's name: paths of pages."""
+    with sqlite3.connect(data / "site.sqlite") as connection:
+        (session,) = connection.execute(
+            "SELECT id FROM sessions WHERE status = 'RUNNING' AND project = ?"
+            ' ORDER BY user <> ?, "order" LIMIT 1',
+            (seeded_lab.COURSE, seeded_lab.LEARNS),
+        ).fetchone()
+        (folder,) = connection.execute(
+            "SELECT id FROM folders WHERE owner = ? AND trashed_at IS NULL LIMIT 1",
+            (seeded_lab.LEARNS,),
+        ).fetchone()
+    connection.close()
+    seeded_lab.fill_folder(data, folder)
+    course = f"projects/{seeded_lab.COURSE}"
+    return {
+        seeded_lab.LEARNS: {
+            "launch": "launch",
+            "my-sessions": "",
+            "ended-sessions": "?state=ended",
+            "folders": "folders",
+            "folder-files": f"folders/{folder}",
+            "folder-settings": f"folders/{folder}/settings",
+            "invitations": "invitations",
+            "images": "images",
+        },
+        seeded_lab.TEACHES: {
+            "project": course,
+            "project-sessions": f"?project={seeded_lab.COURSE}",
+            "project-members": f"{course}/members",
+            "project-import": f"{course}/members/import",
+            "project-settings": f"{course}/settings",
+            "project-messages": f"{course}/messages",
+            "project-stop": f"{course}/stop",
+            "project-report": f"{course}/report",
+            "project-audit": f"{course}/audit",
+        },
+        seeded_lab.ADMIN: {
+            "session": f"sessions/{session}",
+            "all-sessions": "?all=1",
+            "image-requests": "images",
+            "projects": "projects",
+            "dashboard": "dashboard",
+            "admin": "admin",
+            "admin-nodes": "admin/nodes",
+            "admin-node": "admin/nodes/gpu-01",
+            "admin-groups": "admin/groups",
+            "admin-presets": "admin/presets",
+            "admin-limits": "admin/limits",
+            "admin-announcements": "admin/announcements",
+            "admin-audit": "admin/audit",
+        },
+    }
+
+
+def shoot_both(page: Page, name: str) -> None:
+    """Wide and on a phone, from the top: as much of the page as the repository has room for."""
+    for suffix, size in (("", WIDE), ("-phone", PHONE)):
+        page.set_viewport_size(size)
+        whole = page.evaluate("document.documentElement.scrollHeight")
+        height = min(whole, _MOST_HEIGHT)
+        # What sticks to the bottom of the window is there in the picture, too.
+        page.set_viewport_size({"width": size["width"], "height": max(height, size["height"])})
+        path = IMAGES / f"{name}{suffix}.png"
+        while True:
+            clip: FloatRect = {"x": 0, "y": 0, "width": size["width"], "height": height}
+            page.screenshot(path=path, clip=clip, full_page=True, animations="disabled")
+            if path.stat().st_size < MAX_BYTES:
+                break
+            height = int(0.8 * height)
+        print(path, flush=True)
+    page.set_viewport_size(WIDE)
 
 
 def shoot_everything(lab: Lab, browser: Browser) -> None:
