@@ -83,7 +83,7 @@ def list_groups(db: Session) -> Sequence[ResourceGroupRow]:
 
 def existing_group(db: Session, name: str) -> ResourceGroupRow:
     """One group. Raises NotFound."""
-    group = db.get(ResourceGroupRow, name)
+    group = db.get(ResourceGroupRow, name) if name.isprintable() else None
     if group is None:
         raise NotFound(f"There is no resource group '{name}'.")
     return group

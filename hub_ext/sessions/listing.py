@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import SessionRow
 from hub_ext.errors import BadValue
+from hub_ext.projects.limits import LARGEST
 from hub_ext.sessions.status import ENDED, LIVE, Status
 
 PAGE = 50
@@ -46,6 +47,14 @@ class _Sort:
     down: bool = False
 
 
+def _whole(text: str) -> int:
+    """Raises ValueError, also for what no column holds: a database refuses to compare it."""
+    number = int(text) if len(text) < 20 else LARGEST + 1
+    if abs(number) > LARGEST:
+        raise ValueError(f"{number} is beyond any column.")
+    return number
+
+
 def _ends() -> ColumnElement[Any]:
     lifetime = SessionRow.running_at + SessionRow.lifetime_s
     return func.coalesce(SessionRow.stops_at, SessionRow.ends_at, lifetime, _FOREVER)
@@ -53,14 +62,14 @@ def _ends() -> ColumnElement[Any]:
 
 _RANKS = {status: rank for rank, status in enumerate(Status)}
 SORTS: dict[str, _Sort] = {
-    "new": _Sort(SessionRow.order.expression, int, down=True),
-    "age": _Sort(-SessionRow.order, int),
-    "line": _Sort(func.coalesce(SessionRow.position, 0), int),
+    "new": _Sort(SessionRow.order.expression, _whole, down=True),
+    "age": _Sort(-SessionRow.order, _whole),
+    "line": _Sort(func.coalesce(SessionRow.position, 0), _whole),
     "name": _Sort(func.lower(SessionRow.name), str),
     "user": _Sort(func.lower(SessionRow.user), str),
-    "status": _Sort(case(_RANKS, value=SessionRow.status, else_=99), int),
+    "status": _Sort(case(_RANKS, value=SessionRow.status, else_=99), _whole),
     "image": _Sort(func.lower(SessionRow.image_title), str),
-    "slice": _Sort(SessionRow.gpu_milli.expression, int, down=True),
+    "slice": _Sort(SessionRow.gpu_milli.expression, _whole, down=True),
     "node": _Sort(func.coalesce(SessionRow.node, ""), str),
     "left": _Sort(_ends(), float),
     "ended": _Sort(func.coalesce(SessionRow.ended_at, 0.0), float, down=True),
@@ -146,10 +155,8 @@ def read_place(text: str, sort: str, field: str, *, backwards: bool = False) -> 
     order, separator, value = text.partition(":")
     kind = SORTS[sort.removeprefix("-")].kind
     try:
-        if not (order.isascii() and order.isdigit() and len(order) < 19):
-            raise ValueError
-        return Place(int(order), kind(value if separator else order), backwards)
-    except (ValueError, OverflowError):
+        return Place(_whole(order), kind(value if separator else order), backwards)
+    except ValueError:
         raise BadValue(
             f"'{field}' is as an earlier page has given it, for the same sort.", field=field
         ) from None

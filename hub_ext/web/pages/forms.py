@@ -62,7 +62,10 @@ class Form(Page):
     @property
     def back(self) -> str:
         """The page that the form is on, if it is one of ours."""
-        parts = urlsplit(self.request.headers.get("Referer", ""))
+        try:
+            parts = urlsplit(self.request.headers.get("Referer", ""))
+        except ValueError:  # no address at all, such as "http://["
+            return self.home
         query = f"?{parts.query}" if parts.query else ""
         ours = parts.path.startswith(ROOT) and parts.path != self.request.path
         return parts.path + query if ours else self.home

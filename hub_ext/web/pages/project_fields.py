@@ -102,7 +102,7 @@ def read_base(text: str, names: Collection[str]) -> Fields:
     """What the form showed when it was opened. Raises BadValue."""
     try:
         base = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         base = None
     if not isinstance(base, dict) or not set(names) <= set(base):
         raise BadValue(_("The form is not whole; reload the page and try again."), field="base")
@@ -188,11 +188,18 @@ def _decimal(field: str, text: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or len(text) > _LONGEST_NUMBER or abs(number) > 10**12:
+    if len(text) > _LONGEST_NUMBER or not _is_written_short(number):
         raise BadValue(
             _("'%(text)s' is not a number that can be here.") % {"text": text[:40]}, field=field
         )
     return number
+
+
+def _is_written_short(number: Decimal) -> bool:
+    """1e-99999999 is as many zeros, in every message about it."""
+    if not number.is_finite() or abs(number) > 10**12:
+        return False
+    return int(number.as_tuple().exponent) >= -_LONGEST_NUMBER
 
 
 def _exact(field: str, number: Decimal) -> int:
