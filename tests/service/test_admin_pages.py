@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -13,6 +16,7 @@ from hub_ext.db.models import AuditRow, DeviceRow, NodeRow, PresetRow, ResourceG
 from hub_ext.nodes import inventory
 from hub_ext.nodes.presets import list_presets
 from hub_ext.site import Site
+from hub_ext.web.pages.page import Page
 from tests.service.admin_desk import HOSTILE, SHOWN, Desk, serving_desk
 from tests.service.booked_rows import book
 from tests.service.project_rows import add_member, add_project
@@ -343,6 +347,24 @@ async def test_a_preset_larger_than_any_node_is_made_with_a_warning(desk: Desk) 
     page = await desk.follow(await desk.send("admin/presets-new", **fields))
     assert "Huge asks for 3 fGPU; the largest node has 2 fGPU." in page
     assert "Huge asks for 3 fGPU" in await desk.page("admin")
+
+
+async def test_what_a_form_says_in_many_bytes_still_fits_a_cookie(desk: Desk) -> None:
+    title = "\N{PILE OF POO}" * 128
+    fields = {"name": "huge", **PRESET, "title": title, "fgpu": "3"}
+    made = await desk.send("admin/presets-new", **fields)
+    assert len(made.headers["Set-Cookie"].partition(";")[0]) <= 4096
+    told, plain = await desk.follow(made), await desk.page("admin/presets")
+    assert f"The preset {title} is made" in told
+    assert told.count("asks for 3 fGPU") == plain.count("asks for 3 fGPU") + 1
+
+
+def test_of_more_than_a_cookie_holds_the_first_sentences_are_kept() -> None:
+    kept: list[bytes] = []
+    page: Any = SimpleNamespace(set_signed_cookie=lambda _name, text, *_, **__: kept.append(text))
+    Page.say(page, [f"{number}" + "\N{PILE OF POO}" * 400 for number in range(5)])
+    assert len(kept[0]) < 3000
+    assert [sentence[0] for sentence in json.loads(kept[0])] == ["0"]
 
 
 async def test_limits_show_the_options_and_where_they_are_set(desk: Desk) -> None:

@@ -24,6 +24,8 @@ from hub_ext.web.templating import ROOT, templates
 log = logging.getLogger(__name__)
 
 _SAID = "apportion-said"
+_LONGEST_SAID = 2800
+"""Bytes that are kept in it: a browser drops a cookie of more than 4096, signature and all."""
 
 
 class Page(BaseHandler):
@@ -47,7 +49,9 @@ class Page(BaseHandler):
 
     def say(self, sentences: Sequence[str]) -> None:
         """On the next page."""
-        text = json.dumps([sentence[:500] for sentence in sentences[:5]])
+        kept = [sentence[:500] for sentence in sentences[:5]]
+        while len(text := json.dumps(kept, ensure_ascii=False).encode()) > _LONGEST_SAID:
+            kept.pop()
         self.set_signed_cookie(_SAID, text, None, path=ROOT, httponly=True, samesite="Lax")
 
     def said(self) -> list[str]:
