@@ -41,6 +41,8 @@ _DAY = re.compile(r"\b[A-Z][a-z]{2,}\b")
 _END = re.compile(r"[.!?] (?=\S)")
 _LONGEST = 2000
 _MOST_SENTENCES = 12
+_MOST_ENDS = 20
+"""What has more full stops is no text of ours, and looking at each would take seconds."""
 _DEEPEST = 3
 
 
@@ -75,6 +77,8 @@ def sentence(text: str | None) -> str:
 
 @lru_cache(maxsize=8192)
 def _translated(code: str, text: str) -> str:
+    if len(_END.findall(text)) > _MOST_ENDS:
+        return text
     state = translation.messages(code, WORD).get(text)
     return state or _sentences(code, text, 0)
 

@@ -280,6 +280,11 @@ def test_a_text_that_is_too_long_to_be_ours_is_left_alone() -> None:
     assert sentence(text) == text
 
 
+def test_a_text_of_more_sentences_than_we_ever_say_is_left_alone() -> None:
+    assert sentence("Choose another image. " * 15) != "Choose another image. " * 15
+    assert sentence("Choose another image. " * 25) == "Choose another image. " * 25
+
+
 def strings(path: Path) -> list[str]:
     """All constant pieces of text of a file."""
     tree = ast.parse(path.read_text())
