@@ -21,7 +21,7 @@ TOPICS: dict[str, frozenset[str]] = {
     "projects": frozenset({"projects", "project_members"}),
     "nodes": frozenset({"nodes", "devices", "resource_groups"}),
     "presets": frozenset({"presets"}),
-    "announcements": frozenset({"announcements", "announcement_dismissals"}),
+    "announcements": frozenset({"announcements"}),
     "audit": frozenset({"audit"}),
 }
 """Topics that follow tables."""

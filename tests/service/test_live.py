@@ -108,6 +108,23 @@ async def test_what_a_transaction_has_changed_is_told_when_it_is_committed(
     page.close()
 
 
+async def test_what_one_reader_has_put_away_wakes_no_page_of_others(
+    client: RestClient, site: Site
+) -> None:
+    with site.database.transaction() as db:
+        row = announcements.announce(db, NewAnnouncement(text="Hello"), None, "root")
+    page = Listener(client, "announcements,presets", "ann")
+    await page.until("retry:")
+
+    with site.database.transaction() as db:
+        announcements.dismiss(db, row.id, "bob")
+    assert (await client("DELETE", "presets/cpu")).status == 200
+    await page.until("data:")
+
+    assert page.events() == [["presets"]]
+    page.close()
+
+
 async def test_many_changes_in_a_row_are_one_message(client: RestClient, site: Site) -> None:
     page = Listener(client, "sessions,announcements", "ann")
     await page.until("retry:")
