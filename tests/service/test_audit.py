@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tornado.iostream import StreamClosedError
 
 from hub_ext.db.models import AuditRow
 from hub_ext.fgpu import FgpuUnit
 from hub_ext.projects import audit
 from hub_ext.site import Site
+from hub_ext.web.api.audit import AuditReader
 from hub_ext.web.audit_text import sentences
 from tests.service.admin_desk import HOSTILE, SHOWN, Desk, serving_desk
 from tests.service.project_rows import add_member, add_project
@@ -157,6 +159,25 @@ async def test_the_page_shows_fifty_and_leads_on_with_the_filter(desk: Desk, sit
     assert "thing-0" in rest
     assert "audit-older" not in rest
     assert "No entry fits." in await desk.page("admin/audit?by=nobody-here")
+
+
+@pytest.mark.parametrize("path", ["admin/audit.csv", "api/v1/audit?format=csv"])
+async def test_a_reader_who_leaves_in_the_middle_of_the_csv_is_no_accident(
+    desk: Desk,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    flush = AuditReader.flush
+
+    def gone(reader: AuditReader, include_footers: bool = False) -> Any:
+        if not include_footers:
+            raise StreamClosedError
+        return flush(reader, include_footers)
+
+    monkeypatch.setattr(AuditReader, "flush", gone)
+    await desk.send(path)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_the_csv_has_all_that_the_filter_finds(desk: Desk, site: Site) -> None:

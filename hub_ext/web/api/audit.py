@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
+
+from tornado.iostream import StreamClosedError
 
 from hub_ext.db.models import AuditRow
 from hub_ext.errors import BadValue, Forbidden
@@ -71,11 +74,12 @@ class AuditReader(BaseHandler):
         self.set_header("Content-Disposition", 'attachment; filename="audit.csv"')
         self.set_header("Cache-Control", "no-store")
         self.write(begin + line(HEADER))
-        while rows:
-            self.write("".join(line(cells(row, self.site.policy.unit)) for row in rows))
-            await self.flush()
-            await asyncio.sleep(0)  # a fast reader makes no pause in which others would be served
-            rows = self.found(_AT_ONCE, rows[-1].id)
+        with suppress(StreamClosedError):  # the reader may leave at any time
+            while rows:
+                self.write("".join(line(cells(row, self.site.policy.unit)) for row in rows))
+                await self.flush()
+                await asyncio.sleep(0)  # a fast reader makes no pause for others to be served
+                rows = self.found(_AT_ONCE, rows[-1].id)
 
 
 class AuditHandler(AuditReader, ProjectApiHandler):

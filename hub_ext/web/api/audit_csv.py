@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 
 from hub_ext.db.models import AuditRow
 from hub_ext.fgpu import FgpuUnit
+from hub_ext.projects.report import as_csv
 from hub_ext.web.audit_text import sentences
 from hub_ext.web.templating import clock
 
 HEADER = ("id", "time", "by", "action", "subject", "project", "what", "before", "after")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def cells(row: AuditRow, unit: FgpuUnit) -> list[str]:
@@ -33,13 +31,7 @@ def cells(row: AuditRow, unit: FgpuUnit) -> list[str]:
 
 def line(texts: Sequence[str]) -> str:
     """RFC 4180, and no cell that a spreadsheet takes for a formula (OWASP, "CSV injection")."""
-    written = io.StringIO()
-    csv.writer(written).writerow([_inert(text) for text in texts])
-    return written.getvalue()
-
-
-def _inert(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return as_csv([texts])
 
 
 def _json(values: object) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from urllib.parse import urlencode
-
-from tornado.iostream import StreamClosedError
 
 from hub_ext.projects.limits import LARGEST
 from hub_ext.web.api.audit import AuditReader
@@ -46,5 +43,4 @@ class AuditCsv(AdminPage, AuditReader):
 
     async def get(self) -> None:
         """All that the filter finds."""
-        with suppress(StreamClosedError):
-            await self.send_csv("\ufeff")  # spreadsheets know UTF-8 by this mark
+        await self.send_csv("\ufeff")  # spreadsheets know UTF-8 by this mark
