@@ -32,8 +32,8 @@ def waiting(db: Session, projects: Collection[str], limit: int) -> tuple[Sequenc
     which = (SessionRow.project.in_(projects), SessionRow.status == Status.PENDING)
     total = db.scalar(select(func.count()).where(*which)) or 0
     place = func.coalesce(SessionRow.position, 2**31 - 1)
-    rows = db.scalars(select(SessionRow).where(*which).order_by(place, SessionRow.order))
-    return rows.fetchmany(limit), total
+    query = select(SessionRow).where(*which).order_by(place, SessionRow.order)
+    return db.scalars(query.limit(limit)).all(), total
 
 
 def idle(

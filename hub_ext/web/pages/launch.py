@@ -11,7 +11,6 @@ from hub_ext.folders.access import Person
 from hub_ext.nodes import inventory
 from hub_ext.sessions.launch import LaunchRequest, read_launch_request
 from hub_ext.sessions.once import check_key, new_key, once_ids
-from hub_ext.web import translation
 from hub_ext.web.api.sessions import DryRunHandler
 from hub_ext.web.launch.fields import Fields, form_field, launch_values
 from hub_ext.web.launch.filled import Filled, filled_as_typed
@@ -136,12 +135,6 @@ class LaunchAgainForm(LaunchPage):
 
 class LaunchForecast(DryRunHandler):
     """The live line: the dry run of the API in the language of the page."""
-
-    async def prepare(self) -> None:
-        """JSON also for who has to log in again."""
-        accepted = self.request.headers.get("Accept-Language", "")
-        translation.use(translation.choose(self.get_cookie(translation.COOKIE), accepted))
-        await super().prepare()
 
     def reply(self, value: Any, status: int = 200) -> None:
         """The sentences in it are translated."""
