@@ -102,6 +102,24 @@ async def test_how_far_a_copy_is_is_no_news_for_all_open_pages(
     assert told
 
 
+async def test_a_piece_of_an_upload_is_no_news_for_all_open_pages(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[frozenset[str]] = []
+    async with serving(site, monkeypatch) as client:
+        folder = await made(client, "data", "ann")
+        path = f"folders/{folder}/uploads"
+        upload = await client("POST", path, {"path": "a.bin", "size": 8}, by="ann")
+        site.database.changed_tables.listen(told.append)
+        assert await site.uploads.append(upload.body["id"], "ann", 0, b"piece") == 5
+        assert told == []
+        await site.uploads.append(upload.body["id"], "ann", 5, b"end")
+        assert (
+            await client("POST", f"uploads/{upload.body['id']}/finish", {}, by="ann")
+        ).status < 300
+    assert told
+
+
 async def test_a_page_without_script_says_that_its_times_are_utc_and_speaks_to_its_reader(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
