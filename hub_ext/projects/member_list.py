@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from hub_ext.projects.membership import Role
 MAX_LINES = 5000
 _SHOWN = 10
 _HEADERS = {"user", "username", "name"}
+_NO_FORMULA = re.compile(r"^'(?=[=+@-])")
+"""What our own lists put before a name that a spreadsheet would take for a formula."""
 _ROLES = {Role.MEMBER.value, Role.INSTRUCTOR.value}
 
 
@@ -73,7 +76,7 @@ def _cells(text: str) -> list[tuple[int, list[str]]]:
             cells = next(csv.reader([line], delimiter=separator))
         except csv.Error as error:
             raise BadValue(f"Line {number} cannot be read: {error}.", field="csv") from None
-        found.append((number, [cell.strip() for cell in cells]))
+        found.append((number, [_NO_FORMULA.sub("", cell.strip()) for cell in cells]))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
@@ -219,6 +220,15 @@ async def test_members_are_found_by_a_part_of_the_name(lab: ProjectLab) -> None:
     exported = (await lab.text("projects/ml101/members.csv")).splitlines()
     assert exported[:2] == ["user,role", "ann,member"]
     assert len(exported) == 114
+
+
+async def test_a_saved_list_holds_no_formula_and_is_read_in_as_it_was(lab: ProjectLab) -> None:
+    for user in ("-dash", "@at", "=1+1", "'quoted"):
+        lab.site.projects.roster.add("ml101", user, Role.MEMBER, {}, by=ROOT)
+    saved = await lab.text("projects/ml101/members.csv")
+    assert not re.search(r"^[-@=+]", saved, re.MULTILINE)
+    read = lab.site.projects.roster.import_list("ml101", saved, by=ROOT, dry_run=True)
+    assert {outcome.result for outcome in read} == {"same"}
 
 
 async def test_the_audit_page_has_every_change_in_pages(lab: ProjectLab) -> None:
