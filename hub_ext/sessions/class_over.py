@@ -6,8 +6,10 @@ time is kept with each session, so that neither a restart nor another warning lo
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, select, update
@@ -65,13 +67,13 @@ def live_of(db: Session, projects: Collection[str], spare: str | None = None) ->
     )
 
 
-def end_all(
+async def end_all(
     site: Site, launcher: Launcher, project: str, *, by: By, warning_s: float, spare: str | None
 ) -> Ended:
     """End them; those that run after a warning of so many seconds, 0: now. Raises Forbidden.
 
     Again does nothing more: an earlier end stays. What waits goes first, so that nothing takes
-    a place that has just come free.
+    a place that has just come free. Others are served in between.
     """
     require(by.role, Action.END, "Only instructors and admins end all sessions of a project.")
     until, why = time.time() + warning_s, f"{by.user} ends all sessions of project {project}."
@@ -90,9 +92,9 @@ def end_all(
     for change in changes:
         site.changes.announce(change)
     reason = Why(why, ASKED)
-    cancelled = sum(_stop(launcher, key, reason, by.user) for key in live.waiting)
+    cancelled = await _stop_each(launcher, live.waiting, reason, by.user)
     at_once = live.starting if warning_s > 0 else (*live.starting, *live.running)
-    stopped = sum(_stop(launcher, key, reason, by.user) for key in at_once)
+    stopped = await _stop_each(launcher, at_once, reason, by.user)
     warned = len(live.running) if warning_s > 0 else 0
     return Ended(warned, stopped, cancelled, until if warned else None)
 
@@ -118,12 +120,15 @@ def _mark(db: Session, live: Live, why: str, until: float, *, warned: bool) -> l
     return changes
 
 
-def _stop(launcher: Launcher, session_id: str, why: Why, by: str) -> bool:
-    try:
-        launcher.stop(session_id, why, by=by)
-    except Conflict:  # it has ended by itself
-        return False
-    return True
+async def _stop_each(launcher: Launcher, session_ids: Sequence[str], why: Why, by: str) -> int:
+    """How many were stopped. If this ends in the middle, the culler goes on with the rest."""
+    stopped = 0
+    for session_id in session_ids:
+        with suppress(Conflict):  # it has ended by itself
+            launcher.stop(session_id, why, by=by)
+            stopped += 1
+        await asyncio.sleep(0)
+    return stopped
 
 
 def marked(db: Session, projects: Collection[str]) -> Sequence[SessionRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from hub_ext.db.models import AuditRow, ProjectRow, RunRow, SessionRow
 from hub_ext.projects.membership import Role
+from hub_ext.sessions import class_over
 from hub_ext.sessions.culler import Culler
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.notices import Notice, warn
@@ -290,3 +292,20 @@ async def test_gpu_hours_are_fgpu_hours_in_the_report(lab: ProjectLab) -> None:
         project.created_at = now - 3 * HOUR
     found = (await lab.rest("GET", "projects/ml101/report", by="tess")).body
     assert found["fgpu_h"] == pytest.approx(2.0)
+
+
+async def test_others_are_served_while_the_sessions_of_a_class_are_ended(lab: ProjectLab) -> None:
+    with lab.site.database.transaction() as db:
+        for number in range(20):
+            add_session(db, "ml101", f"user{number}", id=f"{number:032x}")
+    ending = asyncio.ensure_future(
+        class_over.end_all(
+            lab.site, Launcher(lab.site), "ml101", by=ROOT, warning_s=0.0, spare=None
+        )
+    )
+    served = 0
+    while not ending.done():
+        await asyncio.sleep(0)
+        served += 1
+    assert ending.result().cancelled >= 20
+    assert served >= 20

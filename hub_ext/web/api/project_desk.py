@@ -86,7 +86,7 @@ def _of_project(db: Session, project: str, number: int) -> AnnouncementRow:
 class StopSessionsHandler(DeskHandler):
     """The end of all sessions of a project and those below it."""
 
-    def post(self, name: str) -> None:
+    async def post(self, name: str) -> None:
         """What waits is cancelled, what runs is warned and stopped."""
         by = self.open_project(
             name, Action.END, "Only instructors and admins end all sessions of a project."
@@ -98,7 +98,7 @@ class StopSessionsHandler(DeskHandler):
                 f"warning_s: this site warns at most {usual:g} s before it stops a session.",
                 field="warning_s",
             )
-        ended = class_over.end_all(
+        ended = await class_over.end_all(
             self.site,
             self.parts.launcher,
             name,

@@ -192,7 +192,7 @@ class StopForm(ProjectForm, StopSessionsHandler):
 class CallOffForm(ProjectForm, StopSessionsHandler):
     """They may run on."""
 
-    def post(self, name: str) -> None:
+    async def post(self, name: str) -> None:
         """As DELETE of the API."""
         self.delete(name)
 
