@@ -6,6 +6,7 @@ from tornado import web
 from tornado.log import access_log
 
 from hub_ext.metrics.instruments import Instruments
+from hub_ext.web.request_summary import without_secrets
 
 _STREAM = "text/event-stream"
 
@@ -24,7 +25,7 @@ class RequestLog:
         if status >= 500:
             log = access_log.error
         seconds = handler.request.request_time()
-        log("%d %s %.2fms", status, handler._request_summary(), 1000 * seconds)
+        log("%d %s %.2fms", status, without_secrets(handler._request_summary()), 1000 * seconds)
 
     def _count(self, handler: web.RequestHandler) -> None:
         # whoever asks may invent methods; a label must not

@@ -22,6 +22,7 @@ from hub_ext.sessions.submission import Submissions, Submitter
 from hub_ext.site import Site
 from hub_ext.web import translation
 from hub_ext.web.live import LiveTopics
+from hub_ext.web.request_summary import without_secrets
 from hub_ext.web.sentences import sentence
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,10 @@ class BaseHandler(HubOAuthenticated, web.RequestHandler):
         caller = self.caller
         with self.site.database.transaction() as db:
             return roles_of(db, self.site.policy, caller.name, caller.groups, caller.admin)
+
+    def _request_summary(self) -> str:
+        """As every line of the log about this request begins."""
+        return without_secrets(super()._request_summary())
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """A refusal is no accident: no traceback for it."""

@@ -248,6 +248,19 @@ async def test_requests_are_counted_by_handler_and_no_invented_method_is_a_label
     assert value(found, seconds, handler="NodesHandler") == 3
 
 
+async def test_the_log_of_requests_holds_nothing_that_opens_something(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(site, monkeypatch) as client:
+        url = f"{client.base}api/v1/live?_xsrf=sesame&topics=weather&code=doors&x=1"
+        await AsyncHTTPClient().fetch(url, raise_error=False)
+        callback = f"{client.base}oauth_callback?state=x&code=y"
+        await AsyncHTTPClient().fetch(callback, raise_error=False)
+    assert "live?_xsrf=[secret]&topics=weather&code=[secret]&x=1 " in caplog.text
+    assert "oauth_callback?state=[secret]&code=[secret] " in caplog.text
+    assert "sesame" not in caplog.text
+
+
 async def test_a_session_without_activity_makes_its_gpu_idle(
     busy_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
