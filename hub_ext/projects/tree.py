@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select
@@ -33,6 +33,17 @@ def read_lineage(db: Session, name: str) -> dict[str, ProjectRow]:
     while row is not None and row.name not in found:
         found[row.name] = row
         row = db.get(ProjectRow, row.parent) if row.parent is not None else None
+    return found
+
+
+def read_lineages(db: Session, names: Collection[str]) -> dict[str, ProjectRow]:
+    """These projects and all above them, without reading the others; a query a level."""
+    found: dict[str, ProjectRow] = {}
+    wanted = set(names)
+    while wanted:
+        rows = db.scalars(select(ProjectRow).where(ProjectRow.name.in_(wanted))).all()
+        found |= {row.name: row for row in rows}
+        wanted = {row.parent for row in rows if row.parent is not None} - found.keys()
     return found
 
 

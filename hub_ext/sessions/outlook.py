@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import MemberRow, SessionRow
 from hub_ext.projects.limits import limits_of
-from hub_ext.projects.tree import Rows, lineage, read_projects
+from hub_ext.projects.tree import Rows, lineage, read_lineages
 from hub_ext.sessions.activity import Activity
 from hub_ext.sessions.endings import Ending, ending_of
 from hub_ext.sessions.status import Status
@@ -27,7 +27,7 @@ def outlook(
     running = [row for row in rows if row.status == Status.RUNNING]
     if not running:
         return {}
-    now, projects = time.time(), read_projects(db)
+    now, projects = time.time(), read_lineages(db, {row.project for row in running})
     idle = idle_limits(db, projects, running)
     found = {}
     for row in running:
