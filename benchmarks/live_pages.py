@@ -50,7 +50,7 @@ LAB = Size(
     pending=4,
     ended=20_000,
     projects=16,
-    members=30,
+    members=45,
     users=200,
     folders=400,
     images=20,
@@ -63,6 +63,7 @@ CLASS_BEGINS = 5.0
 _OPEN_LIMIT_S = 120.0
 _SETTLE_S = 5.0
 _LAST_S = 3.0
+_ROWS_SHOWN = 50
 _ORDER = list(Status)
 
 
@@ -165,8 +166,10 @@ def delays(lab: Lab, changes: Sequence[dict[str, Any]]) -> list[float]:
 def _delay(page: LivePage, change: dict[str, Any], *, with_rows: bool) -> float:
     """Until an answer arrived that has the state, or one that followed it."""
     for seen in page.seen:
+        after = seen.asked > change["at"]
+        full = len(seen.statuses) >= _ROWS_SHOWN  # the row may be on the next page of the list
         if seen.arrived > change["at"] and (
-            _shows(seen.statuses, change) if with_rows else seen.asked > change["at"]
+            _shows(seen.statuses, change) or (after and (full or not with_rows))
         ):
             return seen.arrived - change["at"]
     return float("inf")
