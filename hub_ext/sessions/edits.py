@@ -67,13 +67,26 @@ def apply_change(
         changed = {field: new for field, new in values.items() if getattr(row, field) != new}
         if not changed:
             return row
-        told = ", ".join(
-            f"{field} from {getattr(row, field)} to {new}" for field, new in changed.items()
-        )
-        why = Why(f"Changed {told}.", "changed")
+        parts = [_told(field, getattr(row, field), new) for field, new in changed.items()]
+        why = Why(" ".join(f"Changed {told}." for told in parts), "changed")
         row = amend(db, session_id, why, by=editor.user, allowed=LIVE, **changed)
     site.changes.announce(Change(session_id, row.user, row.project))
     return row
+
+
+def _told(field: str, old: Any, new: Any) -> str:
+    """A change as the story of the session tells it."""
+    if field == "preemptible":
+        return f"that it may {'' if new else 'not '}be reclaimed"
+    if field == "requeue":
+        return f"that it {'goes back to the queue' if new else 'ends'} when it is reclaimed"
+    if field == "lifetime_s":
+        return f"its lifetime from {_hours(old)} to {_hours(new)}"
+    return f"{field} from {old} to {new}"
+
+
+def _hours(seconds: int | None) -> str:
+    return "no end" if seconds is None else f"{seconds / 3600:.4g} h"
 
 
 def _check(

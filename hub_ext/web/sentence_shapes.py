@@ -161,9 +161,13 @@ PHRASES: tuple[str, ...] = (
     "has a name of %(number)s bytes; %(number_allowed)s are allowed",
     # hub_ext/sessions/edits.py: what was changed
     "priority from %(old)s to %(new)s",
-    "preemptible from %(old)s to %(new)s",
-    "requeue from %(old)s to %(new)s",
-    "lifetime_s from %(old)s to %(new)s",
+    "that it may be reclaimed",
+    "that it may not be reclaimed",
+    "that it goes back to the queue when it is reclaimed",
+    "that it ends when it is reclaimed",
+    "its lifetime from %(old)s h to %(new)s h",
+    "its lifetime from no end to %(new)s h",
+    "its lifetime from %(old)s h to no end",
     # hub_ext/sessions/launch.py: what is wrong with a value
     "use 1 to 64 letters, digits, spaces and common signs",
     "write Unix seconds, or a time such as 2027-01-31T08:00+09:00",

@@ -174,3 +174,14 @@ async def test_a_change_wakes_the_queue(site: Site, course: str) -> None:
     site.changes.listen(lambda news: heard.append(news.session_id))
     change(site, ANN, key, priority=1)
     assert heard == [key]
+
+
+def test_the_story_tells_a_change_in_words(site: Site, course: str) -> None:
+    key = submit(site)
+
+    change(site, ANN, key, lifetime_s=5400, preemptible=True, requeue=False)
+
+    assert site.store.history(key)[-1].message == (
+        "Changed that it may be reclaimed. Changed that it ends when it is reclaimed."
+        " Changed its lifetime from 2 h to 1.5 h."
+    )
