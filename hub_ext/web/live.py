@@ -27,6 +27,11 @@ TOPICS: dict[str, frozenset[str]] = {
 """Topics that follow tables."""
 
 
+PLACE_IN_LINE_S = 1.0
+"""So long a page is not told that only reasons, places and estimates have changed: each session
+that starts or ends moves all that wait, and in the rush of a class one follows the other."""
+
+
 class LiveTopics:
     """Tells subscribers which topics have changed. One for the whole service."""
 
@@ -50,9 +55,10 @@ class LiveTopics:
 
     def _of_session(self, change: Change) -> None:
         everybodys = {f"{SESSIONS}:*", f"{SESSIONS}:{change.project}"}
+        later_s = 0.0 if change.of_status else PLACE_IN_LINE_S
         for subscriber in self._subscribers:
             topics = everybodys | ({SESSIONS} if subscriber.user == change.user else set())
-            subscriber.note(topics)
+            subscriber.note(topics, later_s)
 
     def _of_tables(self, tables: frozenset[str]) -> None:
         """Called in the thread of a transaction; subscribers live in the event loop's."""
@@ -77,11 +83,21 @@ class Subscription:
         self._changed: set[str] = set()
         self._news = asyncio.Event()
 
-    def note(self, topics: Iterable[str]) -> None:
-        """These topics have changed."""
+    def note(self, topics: Iterable[str], later_s: float = 0.0) -> None:
+        """These topics have changed. ``later_s``: so long it may wait for what comes with it."""
         wanted = self._topics.intersection(topics)
-        if wanted:
-            self._changed |= wanted
+        if not wanted:
+            return
+        known = bool(self._changed)
+        self._changed |= wanted
+        if not later_s:
+            self._news.set()
+        elif not known:
+            asyncio.get_running_loop().call_later(later_s, self._is_due)
+
+    def _is_due(self) -> None:
+        """What was to wait may have been told with something else by now."""
+        if self._changed:
             self._news.set()
 
     async def changed(self, gather_s: float) -> list[str]:
