@@ -155,7 +155,10 @@ def read_place(text: str, sort: str, field: str, *, backwards: bool = False) -> 
     order, separator, value = text.partition(":")
     kind = SORTS[sort.removeprefix("-")].kind
     try:
-        return Place(_whole(order), kind(value if separator else order), backwards)
+        number = _whole(order)
+        if number < 0:
+            raise ValueError("No session has such a place.")
+        return Place(number, kind(value if separator else order), backwards)
     except ValueError:
         raise BadValue(
             f"'{field}' is as an earlier page has given it, for the same sort.", field=field

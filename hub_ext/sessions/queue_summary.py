@@ -11,9 +11,7 @@ from sqlalchemy.orm import Session
 from hub_ext.db.models import SessionRow
 from hub_ext.sessions.status import LIVE, Status
 
-OF_PROJECT = frozenset(
-    {"project_limit", "project_quota", "project_closed", "budget", "over_limit"}
-)
+OF_PROJECT = frozenset({"project_limit", "project_quota", "project_closed", "budget", "over_limit"})
 """Reasons that a project's own rules make; the others are the same for all."""
 
 

@@ -94,7 +94,7 @@ def test_catalogue_shows_the_base_and_both_versions(client: Any) -> None:
         "sklearn-1.8",
         "sklearn-1.9",
     ]
-    assert found[VERSIONS["1.9"]].apps[0].path == "mlflow/"
+    assert [app.path for app in found[VERSIONS["1.9"]].apps] == ["lab?open=terminal", "mlflow/"]
     assert not any(reference.startswith("apportion/os") for reference in found)
 
 

@@ -25,7 +25,8 @@ def test_half_an_fgpu_of_two_is_a_quarter_of_the_device(halves: Lab) -> None:
     assert seen == "2048"
     assert halves.run_in(session["id"], "sh", "-c", "echo $APPORTION_FGPU") == "0.5"
     page = student.web.get(SERVICE + "/").text
-    assert "2,048 MiB" in page
+    assert "25 % of GPU 0" in page
+    assert "2 GiB / 8 GiB" in " ".join(page.split())
     assert "simulated" in page
     student.stop_all()
 
