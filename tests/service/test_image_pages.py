@@ -278,3 +278,26 @@ async def test_an_image_is_deleted_by_its_name_and_by_its_owner(shop: Shop) -> N
     assert (await shop.send("images/delete", "ann", **form)).code == 303
     assert shop.image(reference).deleted_at is not None
     assert reference not in (await shop.page("images/list", "ann"))
+
+
+async def test_of_many_projects_no_box_each_names_are_typed(shop: Shop) -> None:
+    reference = await shop.saved()
+    with shop.site.database.transaction() as db:
+        for number in range(30):
+            add_project(db, f"course-{number:02}")
+    page = await shop.page("images", "root")
+    assert page.count('value="course-07"') == 1
+    assert 'name="more_projects"' in page
+
+    answer = await shop.give(
+        reference, "root", visibility="project", more_projects="course-07, course-09"
+    )
+
+    assert answer.code == 303, answer.body
+    assert shop.image(reference).projects == ["course-07", "course-09"]
+    assert 'type="checkbox" name="project" value="course-07"' in await shop.page(
+        "images?all=1", "root"
+    )
+    wrong = await shop.give(reference, "root", visibility="project", more_projects="nonesuch")
+    assert wrong.code == 400
+    assert shop.image(reference).projects == ["course-07", "course-09"]

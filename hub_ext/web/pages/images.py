@@ -48,6 +48,8 @@ MOVING = frozenset({*UNFINISHED, State.PUSHING}) - {State.REQUESTED}
 
 templates.filters["short_name"] = short_name
 templates.globals["LONGEST_IMAGE_NAME"] = LONGEST
+templates.globals["MOST_BOXES"] = 20
+"""Of so many projects at most each has a box to tick; of more, names are typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +207,13 @@ class GiveForm(ImageForm, ImageHandler):
         await self.patch(self.get_body_argument("reference"))
 
     def values(self) -> dict[str, Any]:
-        """The projects that are ticked count only for the choice that they belong to."""
+        """Projects that are ticked or typed count only for the choice that they belong to."""
         visibility = self.get_body_argument("visibility")
-        projects = self.get_body_arguments("project") if visibility == "project" else []
-        return {"visibility": visibility, "projects": projects}
+        if visibility != "project":
+            return {"visibility": visibility, "projects": []}
+        typed = self.get_body_argument("more_projects", "").replace(",", " ").split()
+        projects = [*self.get_body_arguments("project"), *typed]
+        return {"visibility": visibility, "projects": list(dict.fromkeys(projects))}
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """Who."""
