@@ -34,7 +34,8 @@ from tests.service.rest_client import PREFIX
 ASKED = 20
 MOST_MS = 300.0
 ROLES = (STUDENT, INSTRUCTOR, HEAD, ADMIN)
-_STARTS = ("", f"projects/{COURSE}")
+_STARTS = {INSTRUCTOR: ("", f"projects/{COURSE}")}
+"""Where they come in, other than at the first page."""
 _AFTER_FORMS = {
     "sessions/stopped",
     "sessions/([0-9a-f]{32})/port",
@@ -117,7 +118,7 @@ def measure_all(site: Served, only: str) -> tuple[list[Measured], list[str]]:
     measured, everything = [], []
     for who in ROLES:
         visitor = Visitor(site, who)
-        found = reachable(visitor.get, *_STARTS)
+        found = reachable(visitor.get, *_STARTS.get(who, ()))
         everything += found
         for each in found:
             if only in each.path:
