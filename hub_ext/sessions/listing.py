@@ -157,7 +157,7 @@ def read_place(text: str, sort: str, field: str, *, backwards: bool = False) -> 
     try:
         number = _whole(order)
         if number < 0:
-            raise ValueError("No session has such a place.")
+            raise ValueError
         return Place(number, kind(value if separator else order), backwards)
     except ValueError:
         raise BadValue(
