@@ -370,8 +370,10 @@ async def test_bytes_that_are_not_announced_rightly_are_refused(
     folder = await lab.folder("ann")
     new = {"path": "a", "size": 3}
     upload = (await lab.rest("POST", f"folders/{folder}/uploads", new, by="ann")).body["id"]
-    answer = await lab.raw("PATCH", f"uploads/{upload}", by="ann", body=b"abc", **headers)
+    kept = {**headers, "Connection": "keep-alive"}
+    answer = await lab.raw("PATCH", f"uploads/{upload}", by="ann", body=b"abc", **kept)
     assert answer.code == status
+    assert answer.headers["Connection"] == "close"  # its body was not read: no request may follow
     assert json.loads(answer.body)["error"]["message"]
     assert (await lab.rest("GET", f"uploads/{upload}", by="ann")).body["offset"] == 0
 

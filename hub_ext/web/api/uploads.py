@@ -193,6 +193,13 @@ class UploadHandler(UploadApiHandler):
         self.set_status(204)
         await self.finish()
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Refused before its body was read, a PATCH ends the connection: the client, or a proxy
+        that keeps connections, must not send its next request on it."""
+        if self.request.method == "PATCH":
+            self.set_header("Connection", "close")
+        super().write_error(status_code, **kwargs)
+
     def _keeps_folder_of(self, upload_id: str) -> bool:
         with self.site.database.transaction() as db:
             row = db.get(UploadRow, upload_id)
