@@ -95,7 +95,8 @@ def test_a_course_by_the_command_line(
     student.run("submit", "--name", "first", "-p", "ml101", "-g", "1", *SMALL, "--wait")
     (first,) = student.json("list", "--status", "running")["sessions"]
     assert first["lifetime_s"] == 8 * 3600
-    assert serves(student.person, first)
+    # the hub adds its route a moment after the session has said that it runs
+    until(lambda: serves(student.person, first), what="it is served")
     assert "its limit of 1.5 fGPU" in _one_line(student.run("submit", "-g", "2", *SMALL, code=1))
 
     # Over the quota and not to be reclaimed: it waits until that is changed.
