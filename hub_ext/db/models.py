@@ -97,6 +97,8 @@ class SessionRow(Base):
     """The sentence that its user reads."""
     dismissed: Mapped[bool] = mapped_column(default=False)
     """Its user was taken off the list of its project, and it starts only if he is back."""
+    alerts: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    """What its user should know now and that stops nothing (see hub_ext.sessions.alerts)."""
     version: Mapped[int] = mapped_column(default=1)
 
     slices: Mapped[list[SliceRow]] = relationship(
@@ -117,6 +119,10 @@ class SliceRow(Base):
     uuid: Mapped[str]
     milli: Mapped[int]
     simulated: Mapped[bool] = mapped_column(default=False)
+    enforcer: Mapped[str] = mapped_column(default="")
+    """What keeps the session inside it; "" of a simulated device."""
+    memory_mib: Mapped[int] = mapped_column(default=0)
+    """Memory of the device that goes with it; 0: granted before this was written down."""
 
     session: Mapped[SessionRow] = relationship(back_populates="slices")
 
@@ -255,6 +261,8 @@ class ResourceGroupRow(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(default="")
     hours: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
+    enforcer: Mapped[str | None]
+    """Of its nodes that have none of their own; null: the site's."""
 
 
 class NodeRow(Base):
@@ -271,6 +279,12 @@ class NodeRow(Base):
     problem: Mapped[str] = mapped_column(default="")
     """Why it may not take sessions now; "" when it may."""
     seen_at: Mapped[float]
+    enforcer: Mapped[str | None]
+    """What keeps sessions inside their slices here; null: as its resource group says."""
+    driver: Mapped[str] = mapped_column(default="")
+    """Version of the NVIDIA driver; "" without one."""
+    gpu_problem: Mapped[str] = mapped_column(default="")
+    """Why sessions with a GPU may not go here now; those without one may."""
 
     devices: Mapped[list[DeviceRow]] = relationship(
         back_populates="node_row", order_by="DeviceRow.device", lazy="selectin"
@@ -291,8 +305,30 @@ class DeviceRow(Base):
     memory_mib: Mapped[int]
     simulated: Mapped[bool] = mapped_column(default=False)
     problem: Mapped[str] = mapped_column(default="")
+    capacity_milli: Mapped[int] = mapped_column(default=1000)
+    """The largest request that it holds: 1000, or the part of the GPU that a MIG instance is."""
+    mig_profile: Mapped[str] = mapped_column(default="")
+    """As in "1g.10gb"; "" of a whole GPU."""
+    parent_uuid: Mapped[str] = mapped_column(default="")
+    """Of the GPU that a MIG instance is a part of."""
 
     node_row: Mapped[NodeRow] = relationship(back_populates="devices")
+
+
+class DeviceEventRow(Base):
+    """Something that happened to a device (or, without a number, to a node's GPUs)."""
+
+    __tablename__ = "device_events"
+    __table_args__ = (Index("ix_device_events_node", "node", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    node: Mapped[str]
+    device: Mapped[int | None]
+    uuid: Mapped[str] = mapped_column(default="")
+    code: Mapped[str]
+    """lost, sick, foreign, runtime, mps: it takes no sessions now; back: it does again."""
+    message: Mapped[str]
 
 
 class PresetRow(Base):

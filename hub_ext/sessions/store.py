@@ -72,6 +72,7 @@ _UNBOOKED: dict[str, Any] = {
     "scheduled_at": None,
     "running_at": None,
     "run_id": None,
+    "alerts": [],
 }
 """Columns of a session that is back in the queue."""
 
@@ -231,7 +232,7 @@ def move(
     now = time.time()
     before = one_session(db, session_id).status
     if to in ENDED:
-        values |= {"ended_at": now, "position": None, "expected_at": None, **NO_NOTICE}
+        values |= {"ended_at": now, "position": None, "expected_at": None, "alerts": [], **NO_NOTICE}
     if to is Status.PENDING:
         values |= _UNBOOKED | NO_NOTICE
     done = db.execute(

@@ -63,6 +63,7 @@ def session_json(site: Site, row: SessionRow) -> dict[str, Any]:
         "requeue": row.requeue,
         "run_id": row.run_id,
         "notice": notice_json(row),
+        "alerts": row.alerts,
         "submitted_at": row.submitted_at,
         "not_before": row.not_before,
         "scheduled_at": row.scheduled_at,
