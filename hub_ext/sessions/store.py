@@ -232,7 +232,8 @@ def move(
     now = time.time()
     before = one_session(db, session_id).status
     if to in ENDED:
-        values |= {"ended_at": now, "position": None, "expected_at": None, "alerts": [], **NO_NOTICE}
+        values |= {"ended_at": now, "position": None, "expected_at": None}
+        values |= {"alerts": [], **NO_NOTICE}
     if to is Status.PENDING:
         values |= _UNBOOKED | NO_NOTICE
     done = db.execute(

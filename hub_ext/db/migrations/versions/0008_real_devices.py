@@ -15,35 +15,14 @@ depends_on = None
 
 def upgrade() -> None:
     """Forward."""
-    with op.batch_alter_table("nodes") as batch_op:
-        batch_op.add_column(sa.Column("enforcer", sa.String(), nullable=True))
-        batch_op.add_column(sa.Column("driver", sa.String(), nullable=False, server_default=""))
-        batch_op.add_column(
-            sa.Column("gpu_problem", sa.String(), nullable=False, server_default="")
-        )
-    with op.batch_alter_table("resource_groups") as batch_op:
-        batch_op.add_column(sa.Column("enforcer", sa.String(), nullable=True))
-    with op.batch_alter_table("devices") as batch_op:
-        batch_op.add_column(
-            sa.Column("capacity_milli", sa.Integer(), nullable=False, server_default="1000")
-        )
-        batch_op.add_column(
-            sa.Column("mig_profile", sa.String(), nullable=False, server_default="")
-        )
-        batch_op.add_column(
-            sa.Column("parent_uuid", sa.String(), nullable=False, server_default="")
-        )
-    with op.batch_alter_table("slices") as batch_op:
-        batch_op.add_column(sa.Column("enforcer", sa.String(), nullable=False, server_default=""))
-        batch_op.add_column(
-            sa.Column("memory_mib", sa.Integer(), nullable=False, server_default="0")
-        )
-    with op.batch_alter_table("sessions") as batch_op:
-        batch_op.add_column(sa.Column("alerts", sa.JSON(), nullable=False, server_default="[]"))
+    # Not in batches: SQLite would make the tables anew, and what refers to their rows would go.
+    for table, columns in _columns().items():
+        for column in columns:
+            op.add_column(table, column)
     op.create_table(
         "device_events",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
         sa.Column("node", sa.String(), nullable=False),
         sa.Column("device", sa.Integer(), nullable=True),
         sa.Column("uuid", sa.String(), nullable=False),
@@ -57,13 +36,22 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Back."""
     op.drop_table("device_events")
-    for table, columns in (
-        ("sessions", ("alerts",)),
-        ("slices", ("enforcer", "memory_mib")),
-        ("devices", ("capacity_milli", "mig_profile", "parent_uuid")),
-        ("resource_groups", ("enforcer",)),
-        ("nodes", ("enforcer", "driver", "gpu_problem")),
-    ):
-        with op.batch_alter_table(table) as batch_op:
-            for column in columns:
-                batch_op.drop_column(column)
+    for table, columns in _columns().items():
+        for column in columns:
+            op.drop_column(table, column.name)
+
+
+def _columns() -> dict[str, list[sa.Column[object]]]:
+    def text(name: str) -> sa.Column[object]:
+        return sa.Column(name, sa.String(), nullable=False, server_default="")
+
+    def number(name: str, default: str) -> sa.Column[object]:
+        return sa.Column(name, sa.Integer(), nullable=False, server_default=default)
+
+    return {
+        "nodes": [sa.Column("enforcer", sa.String()), text("driver"), text("gpu_problem")],
+        "resource_groups": [sa.Column("enforcer", sa.String())],
+        "devices": [number("capacity_milli", "1000"), text("mig_profile"), text("parent_uuid")],
+        "slices": [text("enforcer"), number("memory_mib", "0")],
+        "sessions": [sa.Column("alerts", sa.JSON(), nullable=False, server_default="[]")],
+    }
