@@ -23,6 +23,7 @@ from hub_ext.cli.terminal import Terminal
 PACKAGES = (
     *docker_install.PACKAGES,
     *("chromium", "libatomic1", "postgresql", "docker-registry"),
+    *("gcc", "libc6-dev"),  # for the NVML of machines without a GPU
 )
 ENGINE_STOP_S = 30.0
 WORKERS = "2"

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+WHOLE_MILLI = 1000
+"""milli-GPU that a GPU holds which is not split by MIG."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuDevice:
-    """One physical GPU as seen now. ``problem`` is "" while it may take sessions."""
+    """One GPU, or one MIG instance, as seen now. ``problem`` is "" while it may take sessions.
+
+    A GPU in MIG mode is none itself: its instances are, each with ``mig_profile`` (as in
+    "1g.10gb"), the UUID of its GPU, and the milli-GPU that it holds.
+    """
 
     index: int
     uuid: str
@@ -16,6 +23,23 @@ class GpuDevice:
     memory_mib: int
     simulated: bool = False
     problem: str = ""
+    mig_profile: str = ""
+    parent_uuid: str = ""
+    capacity_milli: int = WHOLE_MILLI
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process on a device. None: the driver does not tell.
+
+    uuid: of the device or MIG instance; pid: as the machine counts; sm_percent: of the
+    device's streaming multiprocessors over the last moment, 0 to 100.
+    """
+
+    uuid: str
+    pid: int
+    memory_mib: int | None
+    sm_percent: int | None
 
 
 class GpuSource(Protocol):
@@ -23,4 +47,21 @@ class GpuSource(Protocol):
 
     def devices(self) -> list[GpuDevice]:
         """The devices as they are now; [] when there are none."""
+        ...
+
+
+@runtime_checkable
+class MeasuredGpus(Protocol):
+    """A GpuSource that also measures. Its calls may take seconds, never longer."""
+
+    def busy(self) -> dict[str, float]:
+        """By UUID, the part (0 to 1) of the last moment in which the device computed."""
+        ...
+
+    def processes(self) -> list[GpuProcess]:
+        """The processes on all devices."""
+        ...
+
+    def driver(self) -> str:
+        """Version of the driver; "" without one."""
         ...

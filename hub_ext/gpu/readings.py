@@ -8,20 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping
-from typing import Protocol, runtime_checkable
 
-from hub_ext.gpu.devices import GpuSource
+from hub_ext.gpu.devices import GpuSource, MeasuredGpus
 
 _FRESH_S = 5.0
-
-
-@runtime_checkable
-class MeasuredGpus(Protocol):
-    """A GpuSource whose devices report how busy they are."""
-
-    def busy(self) -> dict[str, float]:
-        """By UUID, the part (0 to 1) of the last moment in which the device computed."""
-        ...
 
 
 class Readings:
