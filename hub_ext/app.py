@@ -35,6 +35,7 @@ from hub_ext.gpu.simulated import simulated_nodes
 from hub_ext.hub_client import HubClient
 from hub_ext.images.saving import Saver
 from hub_ext.nodes import inventory
+from hub_ext.nodes.device_rows import DeviceWatch
 from hub_ext.nodes.docker_engine import DockerEngine
 from hub_ext.nodes.engine import Engine
 from hub_ext.nodes.presets import seed_presets
@@ -102,7 +103,7 @@ class ApportionService(ServiceOptions):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         parts_that_run = (
-            *(queue, launcher, reconciler, culler),
+            *(queue, launcher, reconciler, culler, DeviceWatch(site)),
             *(site.folder_jobs, site.measuring, TrashCollector(site)),
             Saver(site),
         )

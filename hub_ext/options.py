@@ -50,6 +50,9 @@ class ServiceOptions(Application):
         NAME-2, each with an equal share of its cores and memory: a whole lab to try things on.
         """
     ).tag(config=True)
+    device_check_s = Float(10.0, help="Seconds between two looks at the state of real GPUs.").tag(
+        config=True
+    )
     fgpu_per_gpu = Int(1, help="How many fGPU make one physical GPU.").tag(config=True)
     fgpu_quantum = Float(0.1, help="The smallest step of a request, in fGPU.").tag(config=True)
     placement = CaselessStrEnum(
@@ -169,10 +172,10 @@ class ServiceOptions(Application):
             raise TraitError(f"{proposal['trait'].name} must be zero or more.")
         return float(proposal["value"])
 
-    @validate("usage_half_life_h")
-    def _check_half_life(self, proposal: Any) -> float:
+    @validate("usage_half_life_h", "device_check_s")
+    def _check_positive(self, proposal: Any) -> float:
         if not 0 < proposal["value"] < math.inf:
-            raise TraitError("usage_half_life_h must be above zero.")
+            raise TraitError(f"{proposal['trait'].name} must be above zero.")
         return float(proposal["value"])
 
     @validate("registry")
@@ -220,6 +223,8 @@ class ServiceOptions(Application):
             max_saved_images=self.max_saved_images,
             approve_own_images=self.approve_own_images,
             registry=self.registry.rstrip("/"),
+            containers=self.engine == "docker",
+            device_check_s=self.device_check_s,
         )
 
 

@@ -62,6 +62,12 @@ class Policy:
     max_saved_images: int = 10
     approve_own_images: bool = False
     registry: str = ""
+    containers: bool = True
+    """Sessions are containers; else processes, which nothing tells from others."""
+    device_check_s: float = 10.0
+    """How often the devices are looked at."""
+    default_enforcer: str = "mps"
+    """Of nodes whose group names none."""
 
 
 @dataclass(slots=True)

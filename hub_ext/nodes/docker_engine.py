@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ DEPLOYMENT_LABEL = "org.apportion.deployment"
 
 _T = TypeVar("_T")
 _MIB = 1024 * 1024
+_NVIDIA_HOOK = "nvidia-container-runtime-hook"
+_TOOLKIT = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit"
 
 
 class DockerEngine:
@@ -43,9 +46,9 @@ class DockerEngine:
         return DockerImages(self._url)
 
     async def machine(self) -> Machine:
-        """Cores and memory that the daemon reports."""
+        """Cores, memory and runtimes that the daemon reports."""
         info = await self._call(lambda client: client.info())
-        return Machine(info["NCPU"] * 1000, info["MemTotal"] // _MIB)
+        return Machine(info["NCPU"] * 1000, info["MemTotal"] // _MIB, runtime_problem(info))
 
     async def images(self) -> list[CatalogueImage]:
         """The catalogue of this daemon."""
@@ -104,6 +107,17 @@ class DockerEngine:
             raise EngineRefused(f"Docker says: {error.explanation or error}") from error
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise EngineUnavailable(f"Docker does not answer: {error}") from error
+
+
+def runtime_problem(info: Mapping[str, Any]) -> str:
+    """Why a daemon with this ``docker info`` cannot hand NVIDIA GPUs on; "" when it can.
+
+    It can with NVIDIA's runtime, or when it has found NVIDIA's hook on its PATH, which it does
+    not report: of a daemon on this machine the PATH is taken to be ours.
+    """
+    if "nvidia" in (info.get("Runtimes") or {}) or shutil.which(_NVIDIA_HOOK):
+        return ""
+    return f"Docker has no NVIDIA runtime; see {_TOOLKIT}"
 
 
 def _container(entry: dict[str, Any]) -> SessionContainer:

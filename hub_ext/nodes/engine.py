@@ -11,10 +11,14 @@ from hub_ext.images.catalogue import CatalogueImage
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Size of a node: milli-CPU and MiB that sessions may book."""
+    """Size of a node: milli-CPU and MiB that sessions may book.
+
+    gpu_problem: why containers cannot be given its GPUs; "" when they can.
+    """
 
     cpu_milli: int
     memory_mib: int
+    gpu_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

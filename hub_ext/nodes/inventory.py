@@ -13,10 +13,11 @@ from collections.abc import Collection
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
-from hub_ext.db.models import DeviceRow, NodeRow, SessionRow, SliceRow
-from hub_ext.gpu.devices import GpuDevice
+from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
 from hub_ext.images.catalogue import CatalogueImage
+from hub_ext.nodes.device_rows import read_devices, write_devices
 from hub_ext.nodes.engine import EngineRefused, EngineUnavailable, Machine
+from hub_ext.sessions.changes import Change
 from hub_ext.site import Site
 
 _FRESH_S = 2.0
@@ -39,8 +40,14 @@ async def refresh(site: Site) -> None:
 
 def _facts(site: Site) -> list[tuple[object, ...]]:
     """What sessions are placed by."""
-    nodes = select(NodeRow.name, NodeRow.cpu_milli, NodeRow.memory_mib, NodeRow.problem)
-    devices = select(DeviceRow.node, DeviceRow.device, DeviceRow.memory_mib, DeviceRow.problem)
+    nodes = select(
+        *(NodeRow.name, NodeRow.cpu_milli, NodeRow.memory_mib, NodeRow.problem),
+        *(NodeRow.gpu_problem, NodeRow.driver),
+    )
+    devices = select(
+        *(DeviceRow.node, DeviceRow.device, DeviceRow.memory_mib, DeviceRow.problem),
+        *(DeviceRow.uuid, DeviceRow.capacity_milli),
+    )
     with site.database.transaction() as db:
         found = [*db.execute(nodes), *db.execute(devices)]
     return sorted(tuple(row) for row in found)
@@ -56,14 +63,16 @@ async def _refresh(site: Site) -> None:
             for row in db.scalars(select(NodeRow).where(NodeRow.name.in_(site.nodes))):
                 row.problem = str(error)
         return
-    run = asyncio.get_running_loop().run_in_executor
-    devices = {name: await run(None, gpus.devices) for name, gpus in site.nodes.items()}
+    found = await read_devices(site)
     _note_images(site, images)
+    told: list[Change] = []
     with site.database.transaction() as db:
         for name in site.nodes:
             _write_node(db, site, name, machine)
-            _write_devices(db, name, devices[name])
+            told += write_devices(db, name, found[name], machine.gpu_problem)
         _retire_nodes(db, site.nodes)
+    for change in told:
+        site.changes.announce(change)
 
 
 async def refresh_images(site: Site, *, unless_known: str = "") -> None:
@@ -110,33 +119,3 @@ def _retire_nodes(db: Session, present: Collection[str]) -> None:
         else:
             db.execute(delete(DeviceRow).where(DeviceRow.node == row.name))
             db.execute(delete(NodeRow).where(NodeRow.name == row.name))
-
-
-def _write_devices(db: Session, node: str, devices: list[GpuDevice]) -> None:
-    """Devices are known by UUID; one that has vanished stays listed, with its problem.
-
-    A simulated one stays only while it is booked.
-
-    A device keeps its number for good, whatever order NVML lists it in: bookings name it.
-    """
-    known = db.scalars(select(DeviceRow).where(DeviceRow.node == node)).all()
-    taken = {row.device for row in known}
-    rows = {row.uuid: row for row in known}
-    for device in devices:
-        row = rows.pop(device.uuid, None)
-        if row is None:
-            number = device.index
-            while number in taken:
-                number += 1
-            taken.add(number)
-            row = DeviceRow(node=node, device=number, uuid=device.uuid)
-            db.add(row)
-        row.model = device.model
-        row.memory_mib = device.memory_mib
-        row.simulated = device.simulated
-        row.problem = device.problem
-    for row in rows.values():
-        if row.simulated and not db.scalar(select(exists().where(SliceRow.uuid == row.uuid))):
-            db.delete(row)
-        else:
-            row.problem = "The device is gone: it is no longer listed."

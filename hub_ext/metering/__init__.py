@@ -1,0 +1,1 @@
+"""What sessions really use of their slices: measured, kept, and watched over."""
