@@ -13,6 +13,7 @@ from traitlets import Bool, CaselessStrEnum, Float, Int, TraitError, Unicode, va
 from traitlets.config import Application
 
 from hub_ext.fgpu import FgpuUnit
+from hub_ext.gpu.enforcers import DEFAULT, ENFORCERS
 from hub_ext.gpu.simulated import parse_simulated_gpus
 from hub_ext.images.saved_names import is_registry
 from hub_ext.site import Policy
@@ -49,6 +50,16 @@ class ServiceOptions(Application):
         With a slash, as in 8x16GiB / 8x16GiB, this machine appears as several nodes NAME-1,
         NAME-2, each with an equal share of its cores and memory: a whole lab to try things on.
         """
+    ).tag(config=True)
+    default_enforcer = CaselessStrEnum(
+        list(ENFORCERS),
+        default_value=DEFAULT,
+        help="""What keeps sessions inside their slices of real GPUs, on nodes for which neither
+        they nor their resource group say otherwise: see docs/enforcers.md.
+        """,
+    ).tag(config=True)
+    hami_library = Unicode(
+        help="HAMi-core's libvgpu.so on this node, for the enforcer hami. Default: none."
     ).tag(config=True)
     device_check_s = Float(10.0, help="Seconds between two looks at the state of real GPUs.").tag(
         config=True
@@ -186,6 +197,15 @@ class ServiceOptions(Application):
             )
         return str(proposal["value"])
 
+    @validate("hami_library")
+    def _check_hami_library(self, proposal: Any) -> str:
+        path = proposal["value"]
+        if path and not (Path(path).is_absolute() and Path(path).is_file()):
+            raise TraitError(
+                f"hami_library: {path!r} is no file; name libvgpu.so by its full path."
+            )
+        return str(path)
+
     @validate("timezone")
     def _check_timezone(self, proposal: Any) -> str:
         try:
@@ -225,6 +245,8 @@ class ServiceOptions(Application):
             registry=self.registry.rstrip("/"),
             containers=self.engine == "docker",
             device_check_s=self.device_check_s,
+            default_enforcer=self.default_enforcer,
+            hami_library=Path(self.hami_library) if self.hami_library else None,
         )
 
 

@@ -15,6 +15,7 @@ from hub_ext.folders.measuring import Measuring
 from hub_ext.folders.mounting import SubpathMounts
 from hub_ext.folders.uploads import Uploads
 from hub_ext.gpu.devices import GpuSource
+from hub_ext.gpu.enforcers import DEFAULT
 from hub_ext.gpu.readings import Readings
 from hub_ext.hub_client import HubClient
 from hub_ext.images.catalogue import CatalogueImage
@@ -66,8 +67,10 @@ class Policy:
     """Sessions are containers; else processes, which nothing tells from others."""
     device_check_s: float = 10.0
     """How often the devices are looked at."""
-    default_enforcer: str = "mps"
+    default_enforcer: str = DEFAULT
     """Of nodes whose group names none."""
+    hami_library: Path | None = None
+    """HAMi-core's libvgpu.so on the nodes."""
 
 
 @dataclass(slots=True)
@@ -108,3 +111,10 @@ class Site:
     """Tells of each scheduling pass."""
     readings: Readings = field(default_factory=Readings)
     """How busy the devices are."""
+    mps_problems: Mapping[str, str] = field(default_factory=dict)
+    """By UUID, why sessions cannot share a device by MPS now."""
+
+    @property
+    def mps_dir(self) -> Path:
+        """Of the MPS daemons."""
+        return self.data_dir / "mps"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -62,6 +62,8 @@ class Grant(_Answer):
     memory_mib: int = Field(ge=1)
     shm_mib: int = Field(default=64, ge=1)
     pids_limit: int = Field(default=2048, ge=1)
+    #: of the node's shared memory: "host" for clients of an MPS daemon
+    ipc_mode: Literal["private", "host"] = "private"
     device_uuids: list[str] = Field(default_factory=list)
     #: the devices exist only in the site's settings: hand none to the engine
     simulated: bool = False

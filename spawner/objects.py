@@ -58,14 +58,15 @@ def host_config(grant: Grant) -> dict[str, Any]:
         # equal to mem_limit: a session gets no swap on top of its memory
         "memswap_limit": grant.memory_mib * MIB,
         "nano_cpus": grant.cpu_milli * 1_000_000,
-        "shm_size": grant.shm_mib * MIB,
         "init": True,
-        "ipc_mode": "private",
+        "ipc_mode": grant.ipc_mode,
         "network_mode": grant.network or "bridge",
         "mounts": [_bind(mount) for mount in grant.mounts],
         "log_config": LogConfig(type=LogConfig.types.JSON, config=dict(LOG_LIMITS)),
         "restart_policy": {"Name": "no", "MaximumRetryCount": 0},
     }
+    if grant.ipc_mode == "private":  # else it is the node's
+        config["shm_size"] = grant.shm_mib * MIB
     if grant.sudo:
         config["cap_add"] = list(SUDO_CAPABILITIES)
         del config["security_opt"]

@@ -11,7 +11,14 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import NodeRow
 from hub_ext.errors import NotFound
-from hub_ext.nodes.groups import DEFAULT_GROUP, GroupName, check_group_exists
+from hub_ext.gpu.enforcers import DEFAULT
+from hub_ext.gpu.enforcers.choice import check_no_other_enforcer
+from hub_ext.nodes.groups import (
+    DEFAULT_GROUP,
+    EnforcerName,
+    GroupName,
+    check_group_exists,
+)
 from hub_ext.projects.audit import note
 
 MAX_LABELS = 64
@@ -41,7 +48,8 @@ def _labels(labels: dict[str, str]) -> dict[str, str]:
 class NodeChange(BaseModel):
     """Body of ``PATCH /nodes/{name}``; what is not given stays as it is.
 
-    labels: all of them; those that are not named are taken away.
+    labels: all of them; those that are not named are taken away. enforcer: null is that of the
+    resource group.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,6 +57,7 @@ class NodeChange(BaseModel):
     drained: StrictBool = False
     resource_group: GroupName = DEFAULT_GROUP
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = {}
+    enforcer: EnforcerName | None = None
 
 
 def existing_node(db: Session, name: str) -> NodeRow:
@@ -59,10 +68,13 @@ def existing_node(db: Session, name: str) -> NodeRow:
     return node
 
 
-def change_node(db: Session, name: str, change: NodeChange, by: str) -> NodeRow:
+def change_node(
+    db: Session, name: str, change: NodeChange, by: str, default_enforcer: str = DEFAULT
+) -> NodeRow:
     """Set what is given. Draining stops nothing: no new session is placed there.
 
-    Raises BadValue for an unknown resource group, NotFound.
+    Raises BadValue for an unknown resource group, Conflict while sessions are held by another
+    enforcer, NotFound.
     """
     node = existing_node(db, name)
     given = change.model_dump(include=change.model_fields_set)
@@ -71,6 +83,8 @@ def change_node(db: Session, name: str, change: NodeChange, by: str) -> NodeRow:
     before = _state(node)
     for field, value in given.items():
         setattr(node, field, value)
+    db.flush()
+    check_no_other_enforcer(db, [node], default_enforcer)
     after = _state(node)
     if after != before:
         note(db, by, _action(before, after), name, None, before, after)
@@ -89,4 +103,5 @@ def _state(node: NodeRow) -> dict[str, Any]:
         "drained": node.drained,
         "resource_group": node.resource_group,
         "labels": dict(node.labels),
+        "enforcer": node.enforcer,
     }

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from hub_ext import hours
 from hub_ext.db.models import NodeRow, ProjectRow, ResourceGroupRow
 from hub_ext.errors import BadValue, Conflict, NotFound
+from hub_ext.gpu.enforcers import DEFAULT, ENFORCERS
+from hub_ext.gpu.enforcers.choice import check_no_other_enforcer
 from hub_ext.projects.audit import note
 from hub_ext.stale import check_version, version_of
 
@@ -32,6 +34,16 @@ def _check_name(name: str) -> str:
 
 GroupName = Annotated[str, AfterValidator(_check_name)]
 """A name that a resource group may have."""
+
+
+def _check_enforcer(name: str) -> str:
+    if name not in ENFORCERS:
+        raise PydanticCustomError("enforcer", "use one of {names}", {"names": ", ".join(ENFORCERS)})
+    return name
+
+
+EnforcerName = Annotated[str, AfterValidator(_check_enforcer)]
+"""One of hub_ext.gpu.enforcers."""
 _Title = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
@@ -39,13 +51,15 @@ class GroupChange(BaseModel):
     """Body of ``PATCH /resource-groups/{name}``; what is not given stays as it is.
 
     hours: windows of the week in which its nodes take sessions; null: always. version: the one
-    that was read (409 when the group has changed since).
+    that was read (409 when the group has changed since). enforcer: of its nodes that have none
+    of their own; null: the site's.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     title: _Title = ""
     hours: list[dict[str, Any]] | None = None
+    enforcer: EnforcerName | None = None
     version: Annotated[str, Field(max_length=64)] | None = None
 
 
@@ -57,6 +71,7 @@ class NewGroup(BaseModel):
     name: GroupName
     title: _Title = ""
     hours: list[dict[str, Any]] | None = None
+    enforcer: EnforcerName | None = None
 
 
 def closed_groups(db: Session, now: float, tz: tzinfo) -> dict[str, str]:
@@ -94,16 +109,19 @@ def add_group(db: Session, new: NewGroup, by: str) -> ResourceGroupRow:
     windows = _windows(new)
     if db.get(ResourceGroupRow, new.name) is not None:
         raise Conflict(f"There is a resource group '{new.name}' already.", field="name")
-    group = ResourceGroupRow(name=new.name, title=new.title, hours=windows)
+    group = ResourceGroupRow(name=new.name, title=new.title, hours=windows, enforcer=new.enforcer)
     db.add(group)
     note(db, by, "resource-group.create", new.name, None, None, _state(group))
     return group
 
 
-def change_group(db: Session, name: str, change: GroupChange, by: str) -> ResourceGroupRow:
-    """Title and hours, those of them that are given.
+def change_group(
+    db: Session, name: str, change: GroupChange, by: str, default_enforcer: str = DEFAULT
+) -> ResourceGroupRow:
+    """Title, hours and enforcer, those of them that are given.
 
-    Raises BadValue, Conflict when it has changed since ``version``, NotFound.
+    Raises BadValue, Conflict when it has changed since ``version`` or sessions are held by
+    another enforcer, NotFound.
     """
     group = existing_group(db, name)
     before = _state(group)
@@ -112,7 +130,14 @@ def change_group(db: Session, name: str, change: GroupChange, by: str) -> Resour
         after["title"] = change.title
     if "hours" in change.model_fields_set:
         after["hours"] = _windows(change)
+    if "enforcer" in change.model_fields_set:
+        after["enforcer"] = change.enforcer
     check_version(change.version, before, after, f"The resource group {name}")
+    if after["enforcer"] != before["enforcer"]:
+        group.enforcer = change.enforcer
+        db.flush()
+        nodes = db.scalars(select(NodeRow).where(NodeRow.resource_group == name)).all()
+        check_no_other_enforcer(db, nodes, default_enforcer)
     group.title, group.hours = after["title"], after["hours"]
     if after != before:
         note(db, by, "resource-group.change", name, None, before, after)
@@ -152,7 +177,7 @@ def _windows(change: NewGroup | GroupChange) -> list[dict[str, Any]] | None:
 
 
 def _state(group: ResourceGroupRow) -> dict[str, Any]:
-    return {"title": group.title, "hours": group.hours}
+    return {"title": group.title, "hours": group.hours, "enforcer": group.enforcer}
 
 
 def check_group_exists(db: Session, name: str) -> None:

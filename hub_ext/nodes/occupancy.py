@@ -54,7 +54,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class DeviceUse:
-    """A device and its slices. ``busy``: what it computes now, 0 to 1; None: not measured."""
+    """A device and its slices. ``busy``: what it computes now, 0 to 1; None: not measured.
+
+    capacity_milli: what it holds in all; mig_profile: "" of a whole GPU. A MIG instance that
+    somebody holds a part of is his as a whole.
+    """
 
     number: int
     uuid: str
@@ -64,10 +68,14 @@ class DeviceUse:
     problem: str
     parts: Sequence[Part]
     busy: float | None
+    capacity_milli: int = GPU_MILLI
+    mig_profile: str = ""
 
     @property
     def booked_milli(self) -> int:
         """Held by sessions."""
+        if self.mig_profile and self.parts:
+            return self.capacity_milli
         return sum(part.milli for part in self.parts)
 
     @property
@@ -78,7 +86,7 @@ class DeviceUse:
     @property
     def free_milli(self) -> int:
         """Not held; 0 of a device that is out of order."""
-        return 0 if self.problem else max(0, GPU_MILLI - self.booked_milli)
+        return 0 if self.problem else max(0, self.capacity_milli - self.booked_milli)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +134,16 @@ class Fleet:
     @property
     def there_milli(self) -> int:
         """All devices, those out of order too."""
-        return GPU_MILLI * len(self.devices)
+        return sum(device.capacity_milli for device in self.devices)
 
     @property
     def out_milli(self) -> int:
         """Devices that are out of order, or on nodes that take no sessions now."""
-        return GPU_MILLI * sum(
-            bool(node.reason or device.problem) for node in self.nodes for device in node.devices
+        return sum(
+            device.capacity_milli
+            for node in self.nodes
+            for device in node.devices
+            if node.reason or device.problem
         )
 
     @property
@@ -225,11 +236,14 @@ def _idle_s(active_at: float | None, running_at: float, now: float) -> float | N
 
 
 def _parts(db: Session, holders: Mapping[str, Holder]) -> dict[tuple[str, int], list[Any]]:
-    query = select(SliceRow.node, SliceRow.device, SliceRow.session_id, SliceRow.milli)
+    query = select(
+        *(SliceRow.node, SliceRow.device, SliceRow.session_id),
+        *(SliceRow.milli, SliceRow.memory_mib),
+    )
     found = defaultdict(list)
-    for node, device, session_id, milli in db.execute(query.order_by(SliceRow.id)):
+    for node, device, session_id, milli, mib in db.execute(query.order_by(SliceRow.id)):
         if session_id in holders:
-            found[node, device].append((holders[session_id], milli))
+            found[node, device].append((holders[session_id], milli, mib))
     return found
 
 
@@ -244,13 +258,22 @@ def _devices(
         DeviceRow.memory_mib,
         DeviceRow.simulated,
         DeviceRow.problem,
-    ).order_by(DeviceRow.node, DeviceRow.device)
+        DeviceRow.capacity_milli,
+        DeviceRow.mig_profile,
+        NodeRow.gpu_problem,
+    ).join(NodeRow, NodeRow.name == DeviceRow.node)
     found = defaultdict(list)
-    for node, number, uuid, model, memory_mib, simulated, problem in db.execute(query):
+    for row in db.execute(query.order_by(DeviceRow.node, DeviceRow.device)):
+        node, number, uuid, model, memory_mib, simulated, problem, capacity, profile, why = row
         held = [
-            Part(holder, milli, milli * memory_mib // GPU_MILLI)
-            for holder, milli in parts.get((node, number), ())
+            Part(holder, milli, mib or milli * memory_mib // GPU_MILLI)
+            for holder, milli, mib in parts.get((node, number), ())
         ]
-        use = DeviceUse(number, uuid, model, memory_mib, simulated, problem, held, busy.get(uuid))
+        problem = problem or ("" if simulated else why)
+        use = DeviceUse(
+            *(number, uuid, model, memory_mib, simulated, problem, held, busy.get(uuid)),
+            capacity_milli=capacity,
+            mig_profile=profile,
+        )
         found[node].append(use)
     return found

@@ -14,7 +14,11 @@ class Cluster:
     """What does not change during a pass. Nodes are sorted by name.
 
     column: array column of a device by its index on the node. usable: [node, device]
-    may take sessions. totals: milli-GPU, milli-CPU, MiB of all nodes that may.
+    may take sessions. capacity: [node, device] milli-GPU when nothing is booked; gpu: of all
+    devices of a node. totals: milli-GPU, milli-CPU, MiB of all nodes that may.
+    plain: every device is a GPU that takes parts; ``single`` and ``whole_only`` tell which are
+    MIG instances and which take whole requests only, ``parts_alone`` which give a part only
+    to who gets nothing else.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -25,6 +29,10 @@ class Cluster:
         self.quantum = max(1, snapshot.fgpu_quantum_milli // snapshot.fgpu_per_gpu)
         self.usable = np.zeros((count, width), dtype=bool)
         self.device_memory = np.zeros((count, width), dtype=np.int64)
+        self.capacity = np.zeros((count, width), dtype=np.int64)
+        self.single = np.zeros((count, width), dtype=bool)
+        self.whole_only = np.zeros((count, width), dtype=bool)
+        self.parts_alone = np.zeros((count, width), dtype=bool)
         self.column: list[dict[int, int]] = []
         self.devices_per_node = np.zeros(count, dtype=np.int64)
         for i, node in enumerate(self.nodes):
@@ -35,24 +43,35 @@ class Cluster:
                 column = columns[device.index]
                 self.device_memory[i, column] = device.memory_mib
                 self.usable[i, column] = device.healthy
+                self.capacity[i, column] = device.capacity_milli
+                self.single[i, column] = device.serves == "instance"
+                self.whole_only[i, column] = device.serves == "whole"
+                self.parts_alone[i, column] = device.parts_alone
+        self.gpu = self.capacity.sum(axis=1)
+        self.plain = not (self.single.any() or self.whole_only.any())
         self.index = [{c: d for d, c in columns.items()} for columns in self.column]
         self.schedulable = np.array([n.schedulable for n in self.nodes], dtype=bool)
         self.cpu = np.array([n.cpu_milli for n in self.nodes], dtype=np.int64)
         self.memory = np.array([n.memory_mib for n in self.nodes], dtype=np.int64)
         open_devices = self.usable & self.schedulable[:, None]
         self.totals = (
-            int(open_devices.sum()) * GPU,
+            int(self.capacity[open_devices].sum()),
             int(self.cpu[self.schedulable].sum()),
             int(self.memory[self.schedulable].sum()),
         )
 
     def share_of_memory(self, mib: int) -> np.ndarray:
-        """milli-GPU of each device that hold so much memory, rounded up to the quantum."""
+        """milli-GPU of each device that hold so much memory, rounded up to the quantum.
+
+        Of a MIG instance that has so much: all that it is.
+        """
         known = self.device_memory > 0
         memory = np.where(known, self.device_memory, 1)
         milli = -(-mib * GPU // memory)
         milli = -(-milli // self.quantum) * self.quantum
-        return np.where(known & (mib <= memory), np.minimum(milli, GPU), IMPOSSIBLE)
+        milli = np.where(self.single, self.capacity, np.minimum(milli, GPU))
+        fits = known & (mib <= memory) & ~self.whole_only
+        return np.where(fits, milli, IMPOSSIBLE)
 
     def eligible(
         self,
@@ -88,7 +107,7 @@ class Capacity:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.free = np.where(cluster.usable, GPU, 0).astype(np.int64)
+        self.free = np.where(cluster.usable, cluster.capacity, 0).astype(np.int64)
         self.cpu = cluster.cpu.copy()
         self.memory = cluster.memory.copy()
         self.changes: list[int] = []
@@ -118,7 +137,9 @@ class Capacity:
             for piece in placement.slices:
                 column = columns.get(piece.device)
                 if column is not None and cluster.usable[node, column]:
-                    self.free[node, column] += sign * piece.milli
+                    single = cluster.single[node, column]
+                    taken = cluster.capacity[node, column] if single else piece.milli
+                    self.free[node, column] += sign * taken
             self.cpu[node] += sign * cpu
             self.memory[node] += sign * memory
             self.changes.append(node)

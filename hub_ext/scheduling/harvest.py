@@ -9,7 +9,7 @@ import numpy as np
 from hub_ext.scheduling.cluster import Capacity, numbers
 from hub_ext.scheduling.jobs import Job, first_tasks
 from hub_ext.scheduling.model import GPU
-from hub_ext.scheduling.placement.base import fitting
+from hub_ext.scheduling.placement.base import fitting, free_for_parts, free_for_whole
 from hub_ext.scheduling.request import Request
 from hub_ext.scheduling.state import State
 
@@ -112,8 +112,7 @@ def fits_somewhere(state: State, claimant: Job) -> bool:
 
 def containers_on(capacity: Capacity, request: Request, node: int) -> int:
     """How many containers of this request fit on a node."""
-    row, cpu, memory = capacity.row(node)
-    row = np.maximum(row, 0)
+    _, cpu, memory = capacity.row(node)
     most = 1 << 30
     if request.cpu:
         most = min(most, max(0, cpu) // request.cpu)
@@ -121,12 +120,15 @@ def containers_on(capacity: Capacity, request: Request, node: int) -> int:
         most = min(most, max(0, memory) // request.memory)
     if request.gpu_less or most == 0:
         return int(most)
-    part = request.part_on(np.array([node]))
-    full = int((row >= GPU).sum())
+    here = np.array([node])
+    part = request.part_on(here)
+    row = np.maximum(free_for_parts(capacity, request, here)[0], 0)
+    full = int((free_for_whole(capacity, request, here)[0] >= GPU).sum())
     if request.slices > 1:
         return int(min(most, (row >= part).sum() // request.slices))
     if not request.whole:
-        return int(min(most, (row // part).sum()))
+        single = capacity.cluster.single[node]
+        return int(min(most, np.where(single, row >= part, row // part).sum()))
     if not request.by_memory and request.part == 0:
         return int(min(most, full // request.whole))
     beside = int(((row >= part) & (row < GPU)).sum())

@@ -75,6 +75,7 @@ def _shape(session: Session, placement: TaskPlacement) -> Iterator[str]:
 
 def _nodes(snapshot: Snapshot) -> Iterator[str]:
     gpu: Counter[tuple[str, int]] = Counter()
+    pieces: Counter[tuple[str, int]] = Counter()
     cpu: Counter[str] = Counter()
     memory: Counter[str] = Counter()
     for session in snapshot.sessions:
@@ -83,9 +84,15 @@ def _nodes(snapshot: Snapshot) -> Iterator[str]:
             memory[placement.node] += session.demand.memory_mib
             for piece in placement.slices:
                 gpu[(placement.node, piece.device)] += piece.milli
+                pieces[(placement.node, piece.device)] += 1
+    devices = {(n.name, d.index): d for n in snapshot.nodes for d in n.devices}
     for (node, device), milli in sorted(gpu.items()):
-        if milli > GPU:
-            yield f"Device {device} of {node} is booked with {milli} of {GPU} milli-GPU."
+        there = devices.get((node, device))
+        most = GPU if there is None else there.capacity_milli
+        if milli > most:
+            yield f"Device {device} of {node} is booked with {milli} of {most} milli-GPU."
+        if there is not None and there.serves == "instance" and pieces[node, device] > 1:
+            yield f"MIG instance {device} of {node} is booked {pieces[node, device]} times."
     for place in snapshot.nodes:
         if cpu[place.name] > place.cpu_milli:
             yield f"{place.name} is booked with {cpu[place.name]} of {place.cpu_milli} milli-CPU."

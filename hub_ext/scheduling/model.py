@@ -28,12 +28,21 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A physical GPU (or one MIG instance) of a node."""
+    """A physical GPU (or one MIG instance) of a node.
+
+    capacity_milli: what it holds in all. serves: "parts" takes any slices that fit together;
+    "whole" only requests for whole GPUs; an "instance" of MIG one slice, which takes all of it
+    however small it is.
+    """
 
     index: int
     memory_mib: int
     healthy: bool = True
     problem: str = ""
+    capacity_milli: int = GPU
+    serves: Literal["parts", "whole", "instance"] = "parts"
+    parts_alone: bool = False
+    """Who holds a part of it holds nothing else (a program has one MPS daemon)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,8 @@ class Node:
     schedulable: bool = True
     problem: str = ""
     images: frozenset[str] | None = None
+    gpu_problem: str = ""
+    """Why sessions with a GPU may not go there; its devices are then all out of order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,11 @@ class Request:
         return isinstance(self.part, np.ndarray)
 
     @property
+    def several(self) -> bool:
+        """True when one container gets more than one device."""
+        return self.whole + self.slices * bool(np.any(self.part)) > 1
+
+    @property
     def gpu_less(self) -> bool:
         """True when no device is asked for."""
         return not self.by_memory and self.whole == 0 and self.part == 0

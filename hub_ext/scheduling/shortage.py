@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hub_ext.scheduling.amounts import cores, fgpu, gib
 from hub_ext.scheduling.cluster import Capacity
 from hub_ext.scheduling.model import GPU, Reason
-from hub_ext.scheduling.placement.base import fitting
+from hub_ext.scheduling.placement.base import fitting, free_for_parts, free_for_whole
 from hub_ext.scheduling.request import Request
 from hub_ext.scheduling.state import State
+
+_MOST_BROKEN = 3
+"""So many devices are named that are out of order."""
+_PARTS_ALONE = (
+    "The GPUs here are shared by MPS, which gives a part only to who holds nothing else:"
+    " ask for whole GPUs, or for less than one."
+)
 
 
 class Shortages:
@@ -33,6 +42,14 @@ class Shortages:
         nodes = np.flatnonzero(request.eligible)
         if fitting(self._now, request, nodes).any():
             return None
+        reason = self._lacking(request, nodes)
+        broken = "" if request.gpu_less else self._out_of_order(nodes)
+        if not broken:
+            return reason
+        help_ = "" if reason.code == "too_large" else reason.help
+        return replace(reason, message=f"{reason.message} {broken}", help=help_)
+
+    def _lacking(self, request: Request, nodes: np.ndarray) -> Reason:
         if not fitting(Capacity(self._cluster), request, nodes).any():
             return self._never(request, nodes)
         if request.gpu_less:
@@ -40,7 +57,7 @@ class Shortages:
         with_devices = nodes[_devices_would_do(self._now, request, nodes)]
         if with_devices.size:
             return self._cpu_or_memory(request, with_devices)
-        if request.whole + request.slices * bool(np.any(request.part)) > 1:
+        if request.several:
             return self._several_devices(request, nodes)
         return self._one_device(request, nodes)
 
@@ -70,32 +87,66 @@ class Shortages:
         problems = "; ".join(f"{n.name}: {n.problem or 'drained'}" for n in having[:3])
         return Reason("no_node", f"No node is in service ({problems}).")
 
+    def _out_of_order(self, nodes: np.ndarray) -> str:
+        """The devices that take no sessions, as far as a reader can use them: three."""
+        found = []
+        for node in (self._cluster.nodes[int(number)] for number in nodes):
+            if node.gpu_problem:
+                found.append(f"Node {node.name}: {node.gpu_problem.rstrip('.')}.")
+                continue
+            for device in node.devices:
+                if not device.healthy:
+                    problem = device.problem.rstrip(".") or "unknown"
+                    found.append(f"Out of order: GPU {device.index} of {node.name} ({problem}).")
+        return " ".join(found[:_MOST_BROKEN])
+
     def _never(self, request: Request, nodes: np.ndarray) -> Reason:
         """It would not even fit on empty nodes."""
         cluster = self._cluster
         help_ = "No node can ever hold it: ask for less."
-        devices = int(cluster.usable[nodes].sum(axis=1).max(initial=0))
         empty = Capacity(cluster)
+        if not request.gpu_less and self._cluster.gpu[nodes].any() and not empty.free[nodes].any():
+            message = f"Needs {self._fgpu(request.amount[0])} fGPU; no GPU takes sessions now."
+            return Reason("no_device", message)
+        largest = int(empty.free[nodes].sum(axis=1).max(initial=0))
         if request.gpu_less or _devices_would_do(empty, request, nodes).any():
             message = (
                 f"Needs {cores(request.cpu)} CPU cores and {gib(request.memory)} of memory on one"
                 f" node; the largest nodes have {cores(int(cluster.cpu[nodes].max()))} cores and"
                 f" {gib(int(cluster.memory[nodes].max()))}."
             )
-        elif request.by_memory and devices:
+        elif request.by_memory and largest:
             most = int(cluster.device_memory[nodes].max(initial=0))
             wanted = gib(request.demand.gpu_memory_mib)
             message = f"Needs {wanted} of GPU memory on one device; the largest has {gib(most)}."
+        elif barred := self._barred(request, nodes):
+            message = barred
         else:
             message = (
                 f"Needs {self._fgpu(request.amount[0])} fGPU on one node; the largest node has"
-                f" {self._fgpu(devices * GPU)} fGPU."
+                f" {self._fgpu(largest)} fGPU."
             )
         return Reason("too_large", message, help_)
 
+    def _barred(self, request: Request, nodes: np.ndarray) -> str:
+        """Why devices that are large enough in all do not take it; "" where they would."""
+        cluster, need = self._cluster, self._fgpu(request.amount[0])
+        usable = cluster.usable[nodes]
+        if request.several:
+            alone = request.part and (usable & cluster.parts_alone[nodes]).any()
+            return _PARTS_ALONE if alone else ""
+        single = usable & cluster.single[nodes]
+        if single.any():
+            largest = self._fgpu(int(np.where(single, cluster.capacity[nodes], 0).max()))
+            return f"Needs {need} fGPU on one device; the largest MIG instance has {largest} fGPU."
+        if (usable & cluster.whole_only[nodes]).any():
+            return f"Needs {need} fGPU on one device; the GPUs here are given only as a whole."
+        return ""
+
     def _one_device(self, request: Request, nodes: np.ndarray) -> Reason:
         """A slice or a whole device: no single device has so much free."""
-        free = np.maximum(self._now.free[nodes], 0)
+        there = free_for_whole if request.whole else free_for_parts
+        free = np.maximum(there(self._now, request, nodes), 0)
         largest, need, total = int(free.max(initial=0)), request.amount[0], int(free.sum())
         if request.by_memory:
             wanted = f"{gib(request.demand.gpu_memory_mib)} of GPU memory"
@@ -114,7 +165,7 @@ class Shortages:
 
     def _several_devices(self, request: Request, nodes: np.ndarray) -> Reason:
         """Several devices of one node: no node has so many free."""
-        full = (self._now.free[nodes] >= GPU).sum(axis=1)
+        full = (free_for_whole(self._now, request, nodes) >= GPU).sum(axis=1)
         part = 0 if request.by_memory else int(np.max(request.part))
         wanted = []
         if request.whole:

@@ -38,17 +38,19 @@ _TOLD = (
 
 @dataclass(frozen=True, slots=True)
 class GrantedSlice:
-    """A part of a device that a grant books, in milli-GPU."""
+    """A part of a device that a grant books: milli-GPU, and MiB of its memory."""
 
     device: int
     uuid: str
     milli: int
+    memory_mib: int
     simulated: bool
+    enforcer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A booking for a PENDING session; gpu_memory_mib goes with its slices.
+    """A booking for a PENDING session.
 
     preemptible: as it was when this was decided; the quota may allow it only so.
     """
@@ -56,7 +58,6 @@ class Grant:
     session_id: str
     node: str
     slices: Sequence[GrantedSlice]
-    gpu_memory_mib: int
     preemptible: bool
     why: Why
 
@@ -106,7 +107,7 @@ def _grant(db: Session, grant: Grant) -> SessionRow | None:
             by="scheduler",
             allowed={Status.PENDING},
             node=grant.node,
-            gpu_memory_mib=grant.gpu_memory_mib,
+            gpu_memory_mib=sum(part.memory_mib for part in grant.slices),
             scheduled_at=now,
             position=None,
             expected_at=None,
@@ -124,6 +125,8 @@ def _grant(db: Session, grant: Grant) -> SessionRow | None:
                 uuid=part.uuid,
                 milli=part.milli,
                 simulated=part.simulated,
+                enforcer=part.enforcer,
+                memory_mib=part.memory_mib,
             )
         )
     db.flush()

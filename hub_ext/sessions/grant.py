@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hub_ext.db.models import SessionRow
+from hub_ext.gpu.enforcers import ENFORCERS
+from hub_ext.gpu.enforcers.enforcer import HeldSlice, Place, SliceSettings
 from hub_ext.nodes.docker_engine import DEPLOYMENT_LABEL, SESSION_LABEL
 from hub_ext.sessions.status import GRANTED, Status
 from hub_ext.site import Site
@@ -29,7 +31,14 @@ def grant_json(site: Site, row: SessionRow) -> dict[str, Any] | None:
     if not all(mount["source"] for mount in row.mounts):
         return None
     image = site.images.get(row.image)
-    real = [part.uuid for part in row.slices if not part.simulated]
+    held = [
+        HeldSlice(part.device, part.uuid, part.milli, part.memory_mib)
+        for part in row.slices
+        if not part.simulated
+    ]
+    real = [part.uuid for part in held]
+    enforcer = ENFORCERS.get(row.slices[0].enforcer) if held else None
+    kept = SliceSettings() if enforcer is None else enforcer.settings(held, place_of(site, row.id))
     return {
         "session_id": row.id,
         "run_id": row.run_id,
@@ -39,15 +48,15 @@ def grant_json(site: Site, row: SessionRow) -> dict[str, Any] | None:
         "container_name": f"apportion-{site.deployment_id}-{row.id[:12]}",
         "network": site.policy.network,
         "user": site.policy.user_ids,
-        "env": _environment(site, row, real),
+        "env": _environment(site, row, real) | dict(kept.env),
         "mounts": [
-            {
-                "source": mount["source"],
-                "target": mount["target"],
-                "read_only": mount["mode"] == "ro",
-            }
-            for mount in row.mounts
+            *(
+                _mount(mount["source"], mount["target"], mount["mode"] == "ro")
+                for mount in row.mounts
+            ),
+            *(_mount(str(each.source), each.target, each.read_only) for each in kept.mounts),
         ],
+        "ipc_mode": "host" if kept.ipc_host else "private",
         "labels": {DEPLOYMENT_LABEL: site.deployment_id, SESSION_LABEL: row.id},
         "cpu_milli": row.cpu_milli,
         "memory_mib": row.memory_mib,
@@ -60,11 +69,22 @@ def grant_json(site: Site, row: SessionRow) -> dict[str, Any] | None:
     }
 
 
+def place_of(site: Site, session_id: str) -> Place:
+    """Where enforcers find what they mount."""
+    session_dir = site.data_dir / "enforcement" / session_id
+    return Place(site.mps_dir, session_dir, site.policy.hami_library)
+
+
+def _mount(source: str, target: str, read_only: bool) -> dict[str, Any]:
+    return {"source": source, "target": target, "read_only": read_only}
+
+
 def _environment(site: Site, row: SessionRow, uuids: list[str]) -> dict[str, str]:
     threads = str(max(1, -(-row.cpu_milli // 1000)))
     return {
         "APPORTION_SESSION_ID": row.id,
         "APPORTION_SESSION_NAME": row.name,
+        "APPORTION_PROJECT": row.project,
         "APPORTION_DEPLOYMENT": site.deployment_id,
         "APPORTION_FGPU": f"{site.policy.unit.fgpu(row.gpu_milli):g}",
         "APPORTION_GPU_MEMORY_MIB": str(row.gpu_memory_mib),

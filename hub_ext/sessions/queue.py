@@ -12,10 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from sqlalchemy import select
-
 from hub_ext.db.models import DeviceRow
 from hub_ext.errors import Conflict
+from hub_ext.gpu.enforcers.choice import DeviceUse, read_device_uses
 from hub_ext.scheduling import model, schedule
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.decisions import Grant, GrantedSlice, Wait, write_decisions
@@ -129,9 +128,8 @@ class Queue:
         if not starts:
             return []
         nodes = {start.placements[0].node for start in starts}
-        query = select(DeviceRow).where(DeviceRow.node.in_(nodes))
         with self._site.database.transaction() as db:
-            devices = {(row.node, row.device): row for row in db.scalars(query)}
+            devices = read_device_uses(db, self._site.policy, nodes)
         sessions = {session.id: session for session in snapshot.sessions}
         return [self._grant(start, sessions[start.session_id], devices) for start in starts]
 
@@ -139,17 +137,20 @@ class Queue:
         self,
         start: model.Start,
         session: model.Session,
-        devices: Mapping[tuple[str, int], DeviceRow],
+        devices: Mapping[tuple[str, int], tuple[DeviceRow, DeviceUse]],
     ) -> Grant:
         """The booked slices with their UUIDs, and the GPU memory that goes with them."""
         placement = start.placements[0]
-        slices, memory_mib = [], 0
+        slices = []
         for part in placement.slices:
-            row = devices[placement.node, part.device]
-            slices.append(GrantedSlice(part.device, row.uuid, part.milli, row.simulated))
-            memory_mib += self._site.policy.unit.memory_mib(part.milli, row.memory_mib)
+            row, use = devices[placement.node, part.device]
+            memory_mib = self._site.policy.unit.memory_mib(part.milli, row.memory_mib)
+            if use.serves == "instance":
+                memory_mib = row.memory_mib
+            identity = (part.device, row.uuid, part.milli, memory_mib)
+            slices.append(GrantedSlice(*identity, row.simulated, use.enforcer))
         why = Why(f"Starts on node {placement.node}.", "granted")
-        return Grant(session.id, placement.node, slices, memory_mib, session.preemptible, why)
+        return Grant(session.id, placement.node, slices, session.preemptible, why)
 
     def _expire(self) -> None:
         """Give up on those who waited longer than the site allows (0: no limit)."""

@@ -11,7 +11,8 @@ from typing import cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session, lazyload
 
-from hub_ext.db.models import DeviceRow, NodeRow, SessionRow, SliceRow
+from hub_ext.db.models import NodeRow, SessionRow, SliceRow
+from hub_ext.gpu.enforcers.choice import read_device_uses
 from hub_ext.nodes.groups import closed_groups, why_unavailable
 from hub_ext.projects.held import held_reasons
 from hub_ext.projects.shares import allowed, scheduler_projects
@@ -168,7 +169,7 @@ def _session(
 
 def _nodes(db: Session, view: SnapshotView, now: float) -> tuple[model.Node, ...]:
     closed = closed_groups(db, now, view.policy.timezone)
-    devices = _devices(db)
+    devices = _devices(db, view.policy)
     query = select(NodeRow).options(lazyload(NodeRow.devices)).order_by(NodeRow.name)
     return tuple(
         _node(row, tuple(devices.get(row.name, ())), view.images, closed)
@@ -193,16 +194,24 @@ def _node(
         schedulable=not problem,
         problem=problem,
         images=images,
+        gpu_problem=row.gpu_problem,
     )
 
 
-def _devices(db: Session) -> dict[str, list[model.Device]]:
+def _devices(db: Session, policy: Policy) -> dict[str, list[model.Device]]:
     """The devices of each node."""
-    query = select(DeviceRow.node, DeviceRow.device, DeviceRow.memory_mib, DeviceRow.problem)
     found: dict[str, list[model.Device]] = {}
-    for node, device, memory_mib, problem in db.execute(query.order_by(DeviceRow.device)):
-        healthy = model.Device(device, memory_mib, healthy=not problem, problem=problem)
-        found.setdefault(node, []).append(healthy)
+    for row, use in read_device_uses(db, policy).values():
+        device = model.Device(
+            row.device,
+            row.memory_mib,
+            healthy=not use.problem,
+            problem=use.problem,
+            capacity_milli=row.capacity_milli,
+            serves=use.serves,
+            parts_alone=use.parts_alone,
+        )
+        found.setdefault(row.node, []).append(device)
     return found
 
 

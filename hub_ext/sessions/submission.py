@@ -208,7 +208,9 @@ class Submissions:
             query = query.where(NodeRow.resource_group.in_(groups))
         nodes = db.scalars(query).all()
         unit = self._site.policy.unit
-        largest = max((len(node.devices) for node in nodes), default=0) * model.GPU
+        largest = max(
+            (sum(device.capacity_milli for device in node.devices) for node in nodes), default=0
+        )
         if shape.gpu_milli > largest:
             raise OverLimit(
                 f"Asks for {unit.fgpu(shape.gpu_milli):g} fGPU on one node;"

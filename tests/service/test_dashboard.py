@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from tornado.httpclient import AsyncHTTPClient
 
 from hub_ext.db.models import DeviceRow, NodeRow, SessionRow
-from hub_ext.gpu.devices import GpuDevice
+from hub_ext.gpu.devices import GpuDevice, GpuProcess
 from hub_ext.gpu.simulated import simulated_nodes
 from hub_ext.nodes import inventory
 from hub_ext.nodes.administration import NodeChange, change_node
@@ -209,6 +209,12 @@ async def test_how_busy_devices_are_is_shown_only_where_it_is_measured(
     class HalfBusy:
         def devices(self) -> list[GpuDevice]:
             return []
+
+        def processes(self) -> list[GpuProcess]:
+            return []
+
+        def driver(self) -> str:
+            return "550.54.15"
 
         def busy(self) -> dict[str, float]:
             return {first: 0.43}

@@ -28,21 +28,49 @@ class PlacementPolicy(Protocol):
         ...
 
 
+def free_for_parts(capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarray:
+    """milli-GPU [node, device] that the partial slices of a request could take.
+
+    Nothing of devices that give only all of themselves. A program sees one MIG instance
+    at most (NVIDIA MIG User Guide), so that a request for more takes none; and no part of a
+    device that gives parts only alone.
+    """
+    cluster = capacity.cluster
+    free = capacity.free[nodes]
+    if request.several:
+        barred = cluster.whole_only | cluster.single | cluster.parts_alone
+    elif cluster.plain:
+        return free
+    else:
+        barred = cluster.whole_only
+    return np.where(barred[nodes], 0, free)
+
+
+def free_for_whole(capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarray:
+    """milli-GPU [node, device] that the whole devices of a request could take."""
+    cluster = capacity.cluster
+    free = capacity.free[nodes]
+    if cluster.plain or not request.several:
+        return free
+    return np.where(cluster.single[nodes], 0, free)
+
+
 def fitting(capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarray:
     """Which of the nodes have room for one container of the request."""
     fits = (capacity.cpu[nodes] >= request.cpu) & (capacity.memory[nodes] >= request.memory)
     if request.gpu_less:
         return fits
-    free = capacity.free[nodes]
     part = request.part_on(nodes)
     if request.whole == 0:
-        return fits & ((free >= part).sum(axis=1) >= request.slices)
-    full = free >= GPU
+        parts = free_for_parts(capacity, request, nodes) >= part
+        return fits & (parts.sum(axis=1) >= request.slices)
+    full = free_for_whole(capacity, request, nodes) >= GPU
     count = full.sum(axis=1)
     if request.part == 0:
         return fits & (count >= request.whole)
-    beside = ((free >= part) & ~full).any(axis=1) & (count >= request.whole)
-    return fits & (beside | (count > request.whole))
+    parts = free_for_parts(capacity, request, nodes) >= part
+    beside = (parts & ~full).any(axis=1) & (count >= request.whole)
+    return fits & (beside | (parts & full).any(axis=1) & (count > request.whole))
 
 
 def fits_on(capacity: Capacity, request: Request, node: int) -> bool:
@@ -53,7 +81,8 @@ def fits_on(capacity: Capacity, request: Request, node: int) -> bool:
         return False
     if request.gpu_less:
         return True
-    if request.by_memory or request.slices > 1 or (request.whole and request.part):
+    several = request.by_memory or request.slices > 1 or (request.whole and request.part)
+    if several or not capacity.cluster.plain:
         return bool(fitting(capacity, request, np.array([node]))[0])
     row = capacity.free[node]
     if request.whole:
@@ -63,11 +92,11 @@ def fits_on(capacity: Capacity, request: Request, node: int) -> bool:
 
 def columns_for_part(capacity: Capacity, request: Request, node: int) -> np.ndarray:
     """Columns that may take the partial slice, leaving enough whole devices for the rest."""
-    free = capacity.free[node]
+    nodes = np.array([node])
     part = request.part[node] if isinstance(request.part, np.ndarray) else request.part
-    fits = free >= part
+    fits = free_for_parts(capacity, request, nodes)[0] >= part
     if request.whole:
-        full = free >= GPU
+        full = free_for_whole(capacity, request, nodes)[0] >= GPU
         if int(full.sum()) <= request.whole:
             fits &= ~full
     return np.flatnonzero(fits)
@@ -91,6 +120,8 @@ def take_devices(
             pieces.append((column, milli))
         taken.update(columns)
     if request.whole:
-        full = [int(c) for c in np.flatnonzero(capacity.free[node] >= GPU) if int(c) not in taken]
-        pieces += [(column, GPU) for column in full[: request.whole]]
+        full = np.flatnonzero(free_for_whole(capacity, request, np.array([node]))[0] >= GPU)
+        left = [int(c) for c in full if int(c) not in taken]
+        left.sort(key=lambda column: not capacity.cluster.whole_only[node, column])
+        pieces += [(column, GPU) for column in left[: request.whole]]
     return pieces

@@ -20,7 +20,13 @@ import numpy as np
 
 from hub_ext.scheduling.cluster import Capacity
 from hub_ext.scheduling.model import GPU, Demand
-from hub_ext.scheduling.placement.base import NEVER, columns_for_part, fitting
+from hub_ext.scheduling.placement.base import (
+    NEVER,
+    columns_for_part,
+    fitting,
+    free_for_parts,
+    free_for_whole,
+)
 from hub_ext.scheduling.placement.pack import GPU_NODE
 from hub_ext.scheduling.request import Request
 
@@ -88,7 +94,7 @@ class Fragmentation:
         if request.gpu_less:
             score += (devices > 0) * GPU_NODE
         else:
-            untouched = capacity.free[chosen].sum(axis=1) >= devices * GPU
+            untouched = capacity.free[chosen].sum(axis=1) >= capacity.cluster.gpu[chosen]
             score += (untouched & (np.abs(growth) < 1e-6)) * UNTOUCHED
         result[fits] = score
         return result
@@ -183,13 +189,17 @@ class Fragmentation:
         if not request.by_memory and request.part == 0:
             return self._fragment(total, all_tasks, all_usable, allowed)[:, None]
         part = np.broadcast_to(np.asarray(request.part_on(nodes)), free.shape)
-        fits = free >= part
-        if not request.by_memory:
+        cluster = capacity.cluster
+        fits = free_for_parts(capacity, request, nodes) >= part
+        if not request.by_memory and cluster.plain:
             fits = _first_of_each(free, fits)
         if whole:
-            fits &= ~((free >= GPU) & ((free >= GPU).sum(axis=1) <= whole)[:, None])
+            full = free_for_whole(capacity, request, nodes) >= GPU
+            fits &= ~(full & (full.sum(axis=1) <= whole)[:, None])
         row, column = np.nonzero(fits)
         rest = free[row, column] - part[row, column]
+        # what is left of a MIG instance is of no use to anybody: it stays in the total, as waste
+        rest[cluster.single[nodes][row, column]] = 0
         value = np.full(free.shape, NEVER)
         value[row, column] = self._fragment(
             total[row] - part[row, column],

@@ -44,7 +44,7 @@ class BestFit:
     def scores(self, capacity: Capacity, request: Request, nodes: np.ndarray) -> np.ndarray:
         """What would remain on the node, as parts of the largest node."""
         cluster = capacity.cluster
-        gpus = max(1, int(cluster.devices_per_node.max(initial=0))) * GPU
+        gpus = max(GPU, int(cluster.gpu.max(initial=0)))
         rest = (
             (capacity.cpu[nodes] - request.cpu) / max(1, int(cluster.cpu.max()))
             + (capacity.memory[nodes] - request.memory) / max(1, int(cluster.memory.max()))

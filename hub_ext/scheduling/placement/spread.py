@@ -27,6 +27,8 @@ class Spread:
         return np.where(fits, -free, NEVER)
 
     def device(self, capacity: Capacity, request: Request, node: int) -> int:
-        """The device with the most free."""
+        """The device with the most free; of MIG instances the smallest that fits."""
         columns = columns_for_part(capacity, request, node)
-        return int(columns[np.argmax(capacity.free[node, columns])])
+        free = capacity.free[node, columns]
+        wanted = np.where(capacity.cluster.single[node, columns], -free, free)
+        return int(columns[np.argmax(wanted)])

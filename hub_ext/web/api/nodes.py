@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from tornado import web
 
 from hub_ext.db.models import DeviceRow, NodeRow, ResourceGroupRow
-from hub_ext.fgpu import GPU_MILLI, FgpuUnit
+from hub_ext.fgpu import FgpuUnit
+from hub_ext.gpu.enforcers.choice import DeviceUse, read_device_uses
 from hub_ext.nodes.administration import NodeChange, change_node, existing_node
 from hub_ext.nodes.bookings import Booked, booked_of
 from hub_ext.nodes.groups import (
@@ -44,13 +45,15 @@ class NodeApiHandler(AdminApiHandler):
         """All nodes by name, with what is booked on each."""
         nodes = db.scalars(select(NodeRow).order_by(NodeRow.name)).all()
         booked, closed, unit = booked_of(db), self.closed(db), self.site.policy.unit
-        return [_node_json(node, booked[node.name], closed, unit) for node in nodes]
+        uses = read_device_uses(db, self.site.policy)
+        return [_node_json(node, booked[node.name], closed, unit, uses) for node in nodes]
 
     def node_json(self, db: Session, name: str) -> dict[str, Any]:
         """One of them. Raises NotFound."""
         node = existing_node(db, name)
         booked = booked_of(db, name)[name]
-        return _node_json(node, booked, self.closed(db), self.site.policy.unit)
+        uses = read_device_uses(db, self.site.policy, [name])
+        return _node_json(node, booked, self.closed(db), self.site.policy.unit, uses)
 
 
 class NodesHandler(NodeApiHandler):
@@ -69,16 +72,17 @@ class NodeHandler(NodeApiHandler):
     """One node."""
 
     def patch(self, name: str) -> None:
-        """Drain or resume it, move it to another group, set its labels.
+        """Drain or resume it, move it to another group, set its labels and enforcer.
 
         The answer is the node; its ``message`` says what becomes of the sessions there.
         """
         change = self.read(NodeChange)
         with self.site.database.transaction() as db:
-            node = change_node(db, name, change, self.caller.name)
+            default = self.site.policy.default_enforcer
+            node = change_node(db, name, change, self.caller.name, default)
             booked, closed = booked_of(db, name)[name], self.closed(db)
+            answer = self.node_json(db, name)
         self.parts.queue.wake()
-        answer = _node_json(node, booked, closed, self.site.policy.unit)
         self.reply(answer | {"message": _message(node, booked.sessions, closed)})
 
 
@@ -118,10 +122,11 @@ class ResourceGroupHandler(GroupApiHandler):
     """One of them."""
 
     def patch(self, name: str) -> None:
-        """Title and hours."""
+        """Title, hours, enforcer."""
         change = self.read(GroupChange)
         with self.site.database.transaction() as db:
-            group = change_group(db, name, change, self.caller.name)
+            default = self.site.policy.default_enforcer
+            group = change_group(db, name, change, self.caller.name, default)
             answer = _group_json(db, group, self.closed(db))
         self.parts.queue.wake()
         self.reply(answer)
@@ -164,6 +169,7 @@ def _group_json(db: Session, group: ResourceGroupRow, closed: Mapping[str, str])
         "name": group.name,
         "title": group.title,
         "hours": group.hours,
+        "enforcer": group.enforcer,
         "open": group.name not in closed,
         "nodes": [*db.scalars(query)],
         "version": group_version(group),
@@ -171,7 +177,11 @@ def _group_json(db: Session, group: ResourceGroupRow, closed: Mapping[str, str])
 
 
 def _node_json(
-    node: NodeRow, booked: Booked, closed: Mapping[str, str], unit: FgpuUnit
+    node: NodeRow,
+    booked: Booked,
+    closed: Mapping[str, str],
+    unit: FgpuUnit,
+    uses: Mapping[tuple[str, int], tuple[DeviceRow, DeviceUse]],
 ) -> dict[str, Any]:
     reason = why_unavailable(node, closed)
     return {
@@ -182,6 +192,9 @@ def _node_json(
         "schedulable": not reason,
         "reason": reason,
         "problem": node.problem,
+        "gpu_problem": node.gpu_problem,
+        "driver": node.driver,
+        "enforcer": node.enforcer,
         "sessions": booked.sessions,
         "cpu_milli": node.cpu_milli,
         "cpu_milli_booked": booked.cpu_milli,
@@ -189,21 +202,28 @@ def _node_json(
         "memory_mib_booked": booked.memory_mib,
         "seen_at": node.seen_at,
         "devices": [
-            _device_json(device, booked.gpu_milli.get(device.device, 0), unit)
-            for device in node.devices
+            _device_json(device, booked.gpu_milli.get(device.device, 0), unit, use)
+            for device, use in (uses[node.name, each.device] for each in node.devices)
         ],
     }
 
 
-def _device_json(device: DeviceRow, milli_booked: int, unit: FgpuUnit) -> dict[str, Any]:
-    free = 0 if device.problem else max(0, GPU_MILLI - milli_booked)
+def _device_json(
+    device: DeviceRow, milli_booked: int, unit: FgpuUnit, use: DeviceUse
+) -> dict[str, Any]:
+    free = 0 if use.problem else max(0, device.capacity_milli - milli_booked)
+    if use.serves == "instance" and milli_booked:
+        free = 0  # whoever holds a part of it holds it all
     return {
         "device": device.device,
         "uuid": device.uuid,
         "model": device.model,
         "memory_mib": device.memory_mib,
         "simulated": device.simulated,
-        "problem": device.problem,
+        "problem": use.problem,
+        "capacity_milli": device.capacity_milli,
+        "mig_profile": device.mig_profile or None,
+        "enforcer": use.enforcer or None,
         "milli_booked": milli_booked,
         "fgpu_booked": unit.fgpu(milli_booked),
         "fgpu_free": unit.fgpu(free),

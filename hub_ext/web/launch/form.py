@@ -138,12 +138,15 @@ def _limits(db: Session, site: Site) -> dict[str, Any]:
     cpu, memory = db.execute(
         select(func.max(NodeRow.cpu_milli), func.max(NodeRow.memory_mib))
     ).one()
-    devices = db.scalars(select(func.count()).select_from(DeviceRow).group_by(DeviceRow.node))
-    most = max(devices, default=0)
+    devices = db.execute(
+        select(func.count(), func.sum(DeviceRow.capacity_milli)).group_by(DeviceRow.node)
+    ).all()
+    most = max((count for count, _ in devices), default=0)
+    most_milli = max((milli for _, milli in devices), default=0)
     memories = set(db.scalars(select(DeviceRow.memory_mib).distinct()))
     return {
         "devices": most,
-        "fgpu_max": unit.fgpu(most * GPU),
+        "fgpu_max": unit.fgpu(most_milli),
         "fgpu_step": unit.quantum_milli / 1000,
         "fgpu_per_gpu": unit.per_gpu,
         "gpu_memory_mib_per_fgpu": memories.pop() // unit.per_gpu if len(memories) == 1 else None,
