@@ -30,6 +30,7 @@ from hub_ext.folders.storage import FolderStorage
 from hub_ext.folders.trash_collector import TrashCollector
 from hub_ext.folders.uploads import Uploads
 from hub_ext.gpu.devices import GpuSource
+from hub_ext.gpu.mps_keeper import MpsKeeper
 from hub_ext.gpu.nvml import NvmlGpus
 from hub_ext.gpu.simulated import simulated_nodes
 from hub_ext.hub_client import HubClient
@@ -95,7 +96,9 @@ class ApportionService(ServiceOptions):
             *(site, Submissions(site), launcher, queue, live, culler.activity),
             settings.spawner_token,
         )
+        mps = MpsKeeper(site)
         await inventory.refresh(site)
+        await mps.once()
         server = HTTPServer(make_application(parts))
         server.add_sockets(await self._sockets(settings.service_port))
         self.log.info("Apportion %s serves at port %d", __version__, settings.service_port)
@@ -103,7 +106,7 @@ class ApportionService(ServiceOptions):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         parts_that_run = (
-            *(queue, launcher, reconciler, culler, DeviceWatch(site)),
+            *(queue, launcher, reconciler, culler, DeviceWatch(site), mps),
             *(site.folder_jobs, site.measuring, TrashCollector(site)),
             Saver(site),
         )

@@ -201,9 +201,7 @@ class ServiceOptions(Application):
     def _check_hami_library(self, proposal: Any) -> str:
         path = proposal["value"]
         if path and not (Path(path).is_absolute() and Path(path).is_file()):
-            raise TraitError(
-                f"hami_library: {path!r} is no file; name libvgpu.so by its full path."
-            )
+            raise TraitError(f"hami_library: {path!r} is no file; give the full path of one.")
         return str(path)
 
     @validate("timezone")

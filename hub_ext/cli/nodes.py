@@ -10,7 +10,7 @@ import click
 from hub_ext.cli.client import Client, ClientError
 from hub_ext.cli.parameters import label as read_label
 from hub_ext.cli.service_command import print_json, service_command
-from hub_ext.cli.tables import memory, number, say, show_table
+from hub_ext.cli.tables import memory, moment, number, say, show_table
 
 
 @click.group()
@@ -55,6 +55,8 @@ def _show_nodes(nodes: list[dict[str, Any]]) -> None:
     for each in nodes:
         if each["labels"]:
             say(f"{each['name']}: {' '.join(f'{k}={v}' for k, v in each['labels'].items())}")
+        if each["gpu_problem"]:
+            say(f"{each['name']}: {each['gpu_problem']}.", style="yellow")
         if each["reason"]:
             say(f"{each['name']} takes no sessions: {each['reason']}.", style="yellow")
 
@@ -128,6 +130,34 @@ def resume(client: Client, as_json: bool, names: tuple[str, ...]) -> None:
 def group(client: Client, as_json: bool, name: str, resource_group: str) -> None:
     """Move NODE to the resource group GROUP."""
     _change(client, (name,), {"resource_group": resource_group}, as_json)
+
+
+@node.command()
+@click.argument("name", metavar="NODE")
+@click.argument("enforcer_name", metavar="ENFORCER")
+@service_command
+def enforcer(client: Client, as_json: bool, name: str, enforcer_name: str) -> None:
+    """Choose what keeps sessions inside their slices of NODE's GPUs.
+
+    ENFORCER is mps, hami, mig, timeslice or whole; '-' is that of its resource group.
+    """
+    _change(client, (name,), {"enforcer": None if enforcer_name == "-" else enforcer_name}, as_json)
+
+
+@node.command()
+@click.argument("name", metavar="NODE")
+@service_command
+def events(client: Client, as_json: bool, name: str) -> None:
+    """Show what has happened to the GPUs of NODE, the newest first."""
+    found = client.get("nodes", name, "events")
+    if as_json:
+        print_json(found)
+        return
+    if not found["events"]:
+        say(f"Nothing has happened to the GPUs of {name}.")
+        return
+    rows = [(moment(each["at"]), each["code"], each["message"]) for each in found["events"]]
+    show_table(("WHEN", "WHAT", "MESSAGE"), rows)
 
 
 @node.command()

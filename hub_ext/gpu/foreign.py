@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from hub_ext.gpu.devices import GpuDevice, GpuProcess
 
@@ -12,21 +12,24 @@ _ALLOWED_PART = 0.05
 """As much of its memory, if that is more."""
 
 
-def foreign_mib(
-    processes: Iterable[GpuProcess], ours: Callable[[int], bool]
-) -> Mapping[str, tuple[int, int]]:
-    """By UUID of a device: how many processes are not ``ours`` (by pid), and their MiB."""
-    found: dict[str, tuple[int, int]] = {}
+def foreign_problems(
+    devices: Collection[GpuDevice],
+    processes: Collection[GpuProcess],
+    ours: Callable[[int], bool],
+) -> Mapping[str, str]:
+    """By UUID, why a device takes no sessions beside processes that are not ``ours`` (by pid)."""
+    held: dict[str, list[int]] = {}
     for process in processes:
         if not ours(process.pid):
-            count, mib = found.get(process.uuid, (0, 0))
-            found[process.uuid] = count + 1, mib + (process.memory_mib or 0)
+            held.setdefault(process.uuid, []).append(process.memory_mib or 0)
+    found = {}
+    for device in devices:
+        foreign = held.get(device.uuid, [])
+        if sum(foreign) > max(_ALLOWED_MIB, _ALLOWED_PART * device.memory_mib):
+            amount = f"{sum(foreign) / 1024:.1f} GiB of its memory are held by"
+            found[device.uuid] = f"{amount} {_who(len(foreign))} in no session."
     return found
 
 
-def foreign_problem(device: GpuDevice, count: int, mib: int) -> str:
-    """Why a device takes no sessions beside ``count`` processes with ``mib``; "" if it does."""
-    if mib <= max(_ALLOWED_MIB, _ALLOWED_PART * device.memory_mib):
-        return ""
-    who = "a process that is" if count == 1 else f"{count} processes that are"
-    return f"{mib / 1024:.1f} GiB of its memory are held by {who} in no session."
+def _who(count: int) -> str:
+    return "a process that is" if count == 1 else f"{count} processes that are"

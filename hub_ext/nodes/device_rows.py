@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import DeviceEventRow, DeviceRow, NodeRow, SessionRow, SliceRow
-from hub_ext.gpu.devices import GpuDevice, GpuProcess, GpuSource, MeasuredGpus
-from hub_ext.gpu.foreign import foreign_mib, foreign_problem
+from hub_ext.gpu.devices import GpuDevice, GpuSource, MeasuredGpus
+from hub_ext.gpu.foreign import foreign_problems
 from hub_ext.metering.cgroups import Cgroups
 from hub_ext.sessions.alerts import DEVICE, clear_alert_in, raise_alert_in
 from hub_ext.sessions.changes import Change
@@ -24,7 +24,7 @@ from hub_ext.sessions.status import BOOKED
 from hub_ext.site import Site
 
 GONE = "The device is gone: it is no longer listed."
-LOST, SICK, FOREIGN, RUNTIME, BACK = "lost", "sick", "foreign", "runtime", "back"
+LOST, SICK, FOREIGN, RUNTIME, MPS, BACK = "lost", "sick", "foreign", "runtime", "mps", "back"
 """Codes of events."""
 
 _KEPT_EVENTS = 1000
@@ -32,11 +32,11 @@ _KEPT_EVENTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class NodeGpus:
-    """What a node reports; ``foreign``: UUIDs whose problem is a process outside."""
+    """What a node reports; ``codes``: of events, by UUID, for problems that NVML does not see."""
 
     devices: list[GpuDevice]
     driver: str = ""
-    foreign: frozenset[str] = frozenset()
+    codes: Mapping[str, str] = field(default_factory=dict)
 
 
 async def read_devices(site: Site) -> dict[str, NodeGpus]:
@@ -50,33 +50,21 @@ async def read_devices(site: Site) -> dict[str, NodeGpus]:
         return cgroups is None or cgroups.container_of(pid) in containers
 
     def read() -> dict[str, NodeGpus]:
-        return {name: _read(source, ours) for name, source in site.nodes.items()}
+        mps = site.mps_problems
+        return {name: _read(source, ours, mps) for name, source in site.nodes.items()}
 
     return await asyncio.to_thread(read)
 
 
-def _read(source: GpuSource, ours: Callable[[int], bool]) -> NodeGpus:
+def _read(source: GpuSource, ours: Callable[[int], bool], mps: Mapping[str, str]) -> NodeGpus:
     devices = source.devices()
     if not devices or not isinstance(source, MeasuredGpus):
         return NodeGpus(devices)
-    return with_foreign(devices, source.processes(), ours, source.driver())
-
-
-def with_foreign(
-    devices: Collection[GpuDevice],
-    processes: Collection[GpuProcess],
-    ours: Callable[[int], bool],
-    driver: str = "",
-) -> NodeGpus:
-    """Devices that are full of others' processes get that as their problem."""
-    held = foreign_mib(processes, ours)
-    crowded: dict[str, str] = {}
-    for device in devices:
-        problem = foreign_problem(device, *held.get(device.uuid, (0, 0)))
-        if problem and not device.problem:
-            crowded[device.uuid] = problem
-    known = [replace(each, problem=crowded.get(each.uuid, each.problem)) for each in devices]
-    return NodeGpus(known, driver, frozenset(crowded))
+    crowded = foreign_problems(devices, source.processes(), ours)
+    codes = dict.fromkeys(mps, MPS) | dict.fromkeys(crowded, FOREIGN)
+    others = {**mps, **crowded}
+    known = [replace(each, problem=each.problem or others.get(each.uuid, "")) for each in devices]
+    return NodeGpus(known, source.driver(), codes)
 
 
 def write_devices(db: Session, node: str, found: NodeGpus, gpu_problem: str) -> list[Change]:
@@ -94,8 +82,7 @@ def write_devices(db: Session, node: str, found: NodeGpus, gpu_problem: str) -> 
         row = rows.pop(device.uuid, None)
         if row is None:
             row = _new_row(db, node, device, taken)
-        code = FOREIGN if device.uuid in found.foreign else SICK
-        told += _set_problem(db, row, device.problem, code)
+        told += _set_problem(db, row, device.problem, found.codes.get(device.uuid, SICK))
         row.simulated = device.simulated
         row.mig_profile, row.parent_uuid = device.mig_profile, device.parent_uuid
         row.capacity_milli = device.capacity_milli

@@ -13,7 +13,13 @@ from hub_ext.db.models import DeviceRow, RunRow, SessionRow, SliceRow
 
 
 def book(
-    db: Session, node: str, parts: dict[int, int], *, status: str = "RUNNING", **values: Any
+    db: Session,
+    node: str,
+    parts: dict[int, int],
+    *,
+    status: str = "RUNNING",
+    enforcer: str = "",
+    **values: Any,
 ) -> SessionRow:
     """A session that holds ``parts`` (milli-GPU by device) of a node, with its open run."""
     order = (db.scalar(select(func.max(SessionRow.order))) or 0) + 1
@@ -44,15 +50,17 @@ def book(
     db.flush()
     row.run_id = run.id
     for device, milli in parts.items():
-        uuid_of = select(DeviceRow.uuid).where(DeviceRow.node == node, DeviceRow.device == device)
+        there = db.get(DeviceRow, (node, device))
         db.add(
             SliceRow(
                 session_id=row.id,
                 node=node,
                 device=device,
-                uuid=db.scalar(uuid_of) or "GPU-none",
+                uuid=there.uuid if there else "GPU-none",
                 milli=milli,
-                simulated=True,
+                simulated=there is None or there.simulated,
+                enforcer=enforcer,
+                memory_mib=milli * there.memory_mib // 1000 if there else 0,
             )
         )
     db.flush()

@@ -10,11 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tornado import web
 
-from hub_ext.db.models import DeviceRow, NodeRow, ResourceGroupRow
+from hub_ext.db.models import DeviceEventRow, DeviceRow, NodeRow, ResourceGroupRow
 from hub_ext.fgpu import FgpuUnit
+from hub_ext.gpu.enforcers import ENFORCERS
 from hub_ext.gpu.enforcers.choice import DeviceUse, read_device_uses
 from hub_ext.nodes.administration import NodeChange, change_node, existing_node
 from hub_ext.nodes.bookings import Booked, booked_of
+from hub_ext.nodes.device_rows import list_events
 from hub_ext.nodes.groups import (
     GroupChange,
     NewGroup,
@@ -86,6 +88,31 @@ class NodeHandler(NodeApiHandler):
         self.reply(answer | {"message": _message(node, booked.sessions, closed)})
 
 
+class NodeEventsHandler(NodeApiHandler):
+    """What has happened to the GPUs of a node."""
+
+    def get(self, name: str) -> None:
+        """The newest first; ``before``: the id to continue below. Raises NotFound."""
+        self.require_admin()
+        limit = self.whole_number("limit", 50, 1, 200)
+        before = self.whole_number("before", 0, 0, 2**40) or None
+        with self.site.database.transaction() as db:
+            existing_node(db, name)
+            rows = list_events(db, name, limit=limit + 1, before=before)
+            events = [event_json(row) for row in rows[:limit]]
+        more = events[-1]["id"] if len(rows) > limit else None
+        self.reply({"events": events, "next": more})
+
+
+class EnforcersHandler(NodeApiHandler):
+    """What can keep sessions inside their slices."""
+
+    def get(self) -> None:
+        """In the order in which they are offered, each with what it isolates."""
+        self.require_admin()
+        self.reply({"enforcers": enforcers_json(), "default": self.site.policy.default_enforcer})
+
+
 class GroupApiHandler(NodeApiHandler):
     """Resource groups as JSON."""
 
@@ -138,6 +165,33 @@ class ResourceGroupHandler(GroupApiHandler):
             group = delete_group(db, name, self.caller.name)
             answer = _group_json(db, group, self.closed(db))
         self.reply(answer)
+
+
+def enforcers_json() -> list[dict[str, Any]]:
+    """Each with what it isolates, in the language of the page."""
+    return [
+        {
+            "name": each.name,
+            "title": each.title,
+            "memory": sentence(each.memory),
+            "compute": sentence(each.compute),
+            "serves": each.serves,
+        }
+        for each in ENFORCERS.values()
+    ]
+
+
+def event_json(row: DeviceEventRow) -> dict[str, Any]:
+    """One event; ``device`` None: it is about all GPUs of the node."""
+    return {
+        "id": row.id,
+        "at": row.at,
+        "node": row.node,
+        "device": row.device,
+        "uuid": row.uuid or None,
+        "code": row.code,
+        "message": row.message,
+    }
 
 
 def _message(node: NodeRow, running: int, closed: Mapping[str, str]) -> str:

@@ -117,20 +117,28 @@ def _node_paths(schemas: dict[str, Any]) -> dict[str, Any]:
     """Nodes and resource groups."""
     name = parameter("name", "path", {"type": "string"})
     group = parameter("name", "path", {"type": "string", "pattern": "^[a-z0-9-]+$"})
+    limit = parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 200})
+    before = parameter("before", "query", {"type": "integer", "minimum": 0})
     node_change, new, change = (
         schema_of(model, schemas) for model in (NodeChange, NewGroup, GroupChange)
     )
     return {
         "/nodes": {"get": operation("Nodes and devices (admin)", [])},
         "/nodes/{name}": {
-            "patch": operation("Drain or resume, group, labels (admin)", [name], body=node_change)
+            "patch": operation(
+                "Drain or resume, group, labels, enforcer (admin)", [name], body=node_change
+            )
         },
+        "/nodes/{name}/events": {
+            "get": operation("What happened to its GPUs (admin)", [name, limit, before])
+        },
+        "/enforcers": {"get": operation("What keeps sessions inside their slices (admin)", [])},
         "/resource-groups": {
             "get": operation("Resource groups (admin)", []),
             "post": operation("A new resource group (admin)", [], body=new, success="201"),
         },
         "/resource-groups/{name}": {
-            "patch": operation("Change title or hours (admin)", [group], body=change),
+            "patch": operation("Change title, hours or enforcer (admin)", [group], body=change),
             "delete": operation("Remove a group that nothing names (admin)", [group]),
         },
     }

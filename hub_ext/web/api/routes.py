@@ -52,6 +52,8 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     (r"announcements/(\d{1,15})", announcements.AnnouncementHandler),
     ("nodes", nodes.NodesHandler),
     ("nodes/([^/]+)", nodes.NodeHandler),
+    ("nodes/([^/]+)/events", nodes.NodeEventsHandler),
+    ("enforcers", nodes.EnforcersHandler),
     ("resource-groups", nodes.ResourceGroupsHandler),
     ("resource-groups/([a-z0-9-]+)", nodes.ResourceGroupHandler),
     ("projects", projects.ProjectsHandler),

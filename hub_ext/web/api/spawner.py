@@ -9,9 +9,10 @@ from hub_ext.db.models import SessionRow
 from hub_ext.errors import BadValue, Conflict, NotFound
 from hub_ext.folders.handover import hand_over
 from hub_ext.folders.holders import identify
+from hub_ext.gpu.enforcers import hami_files
 from hub_ext.nodes import inventory
 from hub_ext.nodes.engine import EngineRefused, EngineUnavailable
-from hub_ext.sessions.grant import grant_json
+from hub_ext.sessions.grant import grant_json, place_of
 from hub_ext.sessions.launch import read_launch_request
 from hub_ext.sessions.status import BOOKED, STOPPING, Status
 from hub_ext.sessions.store import Why, is_live
@@ -55,6 +56,9 @@ class _SpawnerHandler(SpawnerApiHandler):
     async def reply_session(self, row: SessionRow) -> None:
         """The session and, once there is one, its grant."""
         row = await hand_over(self.site, row)
+        if any(part.enforcer == "hami" for part in row.slices):
+            session_dir = place_of(self.site, row.id).session_dir
+            hami_files.prepare(session_dir, self.site.policy.user_ids)
         grant = grant_json(self.site, row)
         if grant is not None and row.status == Status.SCHEDULED:
             self.parts.launcher.handed_over(row.id)

@@ -9,7 +9,12 @@ from urllib.parse import quote
 from hub_ext import hours
 from hub_ext.errors import BadValue
 from hub_ext.nodes.groups import DEFAULT_GROUP
-from hub_ext.web.api.nodes import GroupApiHandler, ResourceGroupHandler, ResourceGroupsHandler
+from hub_ext.web.api.nodes import (
+    GroupApiHandler,
+    ResourceGroupHandler,
+    ResourceGroupsHandler,
+    enforcers_json,
+)
 from hub_ext.web.pages.admin import ADMIN, AdminForm, AdminPage
 from hub_ext.web.pages.forms import Form
 from hub_ext.web.translation import gettext as _
@@ -102,6 +107,7 @@ class GroupPage(AdminPage, GroupApiHandler):
             group=group,
             rows=rows,
             days=day_names(),
+            enforcers=enforcers_json(),
             stays=group["name"] == DEFAULT_GROUP,
         )
 
@@ -142,8 +148,11 @@ class ChangeGroupForm(GroupForm, ResourceGroupHandler):
         self.patch(name)
 
     def values(self) -> dict[str, Any]:
-        """With its hours."""
-        return super().values() | {"hours": windows_of(self)}
+        """With its hours and its enforcer."""
+        values = super().values() | {"hours": windows_of(self)}
+        if "enforcer" in self.request.body_arguments:
+            values["enforcer"] = self.get_body_argument("enforcer") or None
+        return values
 
     def done(self, value: dict[str, Any]) -> list[str]:
         """It is kept."""

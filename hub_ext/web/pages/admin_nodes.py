@@ -8,8 +8,9 @@ from urllib.parse import quote
 from hub_ext.errors import BadValue
 from hub_ext.nodes.administration import existing_node
 from hub_ext.nodes.bookings import holders
+from hub_ext.nodes.device_rows import list_events
 from hub_ext.nodes.groups import list_groups
-from hub_ext.web.api.nodes import NodeApiHandler, NodeHandler
+from hub_ext.web.api.nodes import NodeApiHandler, NodeHandler, enforcers_json, event_json
 from hub_ext.web.pages.admin import ADMIN, AdminForm, AdminPage
 from hub_ext.web.translation import gettext as _
 
@@ -58,7 +59,15 @@ class NodePage(AdminPage, NodeApiHandler):
             node = self.node_json(db, name)
             booked = holders(db, name)
             groups = [group.name for group in list_groups(db)]
-        self.show_part("admin_node.html", node=node, booked=booked, groups=groups)
+            events = [event_json(row) for row in list_events(db, name, limit=20)]
+        self.show_part(
+            "admin_node.html",
+            node=node,
+            booked=booked,
+            groups=groups,
+            events=events,
+            enforcers=enforcers_json(),
+        )
 
 
 class NodeForm(AdminForm, NodeHandler):
@@ -114,6 +123,21 @@ class GroupOfNodeForm(NodeForm):
         words = {"node": value["name"], "group": value["resource_group"]}
         moved = _("Node %(node)s is in the resource group %(group)s now.") % words
         return [moved, str(value["message"])]
+
+
+class EnforcerOfNodeForm(NodeForm):
+    """What keeps sessions inside their slices; nothing chosen: as its resource group says."""
+
+    def values(self) -> dict[str, Any]:
+        """The name, or null."""
+        return {"enforcer": self.get_body_argument("enforcer", "") or None}
+
+    def done(self, value: dict[str, Any]) -> list[str]:
+        """Which it is now."""
+        words = {"node": value["name"], "enforcer": value["enforcer"]}
+        if value["enforcer"] is None:
+            return [_("Node %(node)s has the enforcer of its resource group now.") % words]
+        return [_("Node %(node)s has the enforcer %(enforcer)s now.") % words]
 
 
 class AddLabelForm(NodeForm):

@@ -28,6 +28,7 @@ ROUTES: list[tuple[str, type[web.RequestHandler]]] = [
     (f"{_NODE}/drain", admin_nodes.DrainForm),
     (f"{_NODE}/resume", admin_nodes.ResumeForm),
     (f"{_NODE}/group", admin_nodes.GroupOfNodeForm),
+    (f"{_NODE}/enforcer", admin_nodes.EnforcerOfNodeForm),
     (f"{_NODE}/labels/add", admin_nodes.AddLabelForm),
     (f"{_NODE}/labels/remove", admin_nodes.RemoveLabelForm),
     ("admin/groups", admin_groups.GroupsPage),
