@@ -77,7 +77,7 @@ class MpsKeeper:
         except MpsUnavailable as error:
             problem = str(error)
         else:
-            kept.was_up, kept.failures, kept.next_try = True, 0, 0.0
+            kept.was_up, kept.failures = True, 0
             return ""
         if kept.was_up:
             kept.was_up = False
@@ -85,8 +85,9 @@ class MpsKeeper:
             self._tell(kept.daemon.uuid)
         if time.monotonic() < kept.next_try:
             return problem
+        if kept.failures:  # the first time at once
+            kept.next_try = time.monotonic() + min(2.0**kept.failures, _LONGEST_PAUSE_S)
         kept.failures += 1
-        kept.next_try = time.monotonic() + min(2.0**kept.failures, _LONGEST_PAUSE_S)
         try:
             await asyncio.to_thread(self._restart, kept.daemon)
         except MpsUnavailable as error:
