@@ -23,6 +23,7 @@ from hub_ext.db.connection import Database, DatabaseError
 from hub_ext.db.folder_models import FolderRow
 from hub_ext.errors import ApportionError
 from hub_ext.folders.catalogue import FolderCatalogue
+from hub_ext.folders.fullness import tell_of_full
 from hub_ext.folders.jobs import FolderJobs
 from hub_ext.folders.measuring import Measuring
 from hub_ext.folders.mounting import SubpathMounts
@@ -35,6 +36,7 @@ from hub_ext.gpu.nvml import NvmlGpus
 from hub_ext.gpu.simulated import simulated_nodes
 from hub_ext.hub_client import HubClient
 from hub_ext.images.saving import Saver
+from hub_ext.metering.meter import Meter
 from hub_ext.nodes import inventory
 from hub_ext.nodes.device_rows import DeviceWatch
 from hub_ext.nodes.docker_engine import DockerEngine
@@ -96,7 +98,7 @@ class ApportionService(ServiceOptions):
             *(site, Submissions(site), launcher, queue, live, culler.activity),
             settings.spawner_token,
         )
-        mps = MpsKeeper(site)
+        mps, meter = MpsKeeper(site), Meter(site, culler.activity.in_use, culler.look_again)
         await inventory.refresh(site)
         await mps.once()
         server = HTTPServer(make_application(parts))
@@ -106,7 +108,7 @@ class ApportionService(ServiceOptions):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         parts_that_run = (
-            *(queue, launcher, reconciler, culler, DeviceWatch(site), mps),
+            *(queue, launcher, reconciler, culler, DeviceWatch(site), mps, meter),
             *(site.folder_jobs, site.measuring, TrashCollector(site)),
             Saver(site),
         )
@@ -160,6 +162,7 @@ class ApportionService(ServiceOptions):
             hub=HubClient(HubOAuth.instance().api_url, HubOAuth.instance().api_token),
             data_dir=data_dir,
         )
+        site.measuring.listen(lambda owners: tell_of_full(site, owners))
         return site, settings
 
     def _engine(self, deployment_id: str) -> Engine:

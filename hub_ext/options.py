@@ -61,6 +61,24 @@ class ServiceOptions(Application):
     hami_library = Unicode(
         help="HAMi-core's libvgpu.so on this node, for the enforcer hami. Default: none."
     ).tag(config=True)
+    meter_interval_s = Float(
+        5.0, help="Seconds between two looks at what sessions use of GPUs, CPU and memory."
+    ).tag(config=True)
+    stop_over_gpu_memory = Bool(
+        True,
+        help="""Stop a session that holds more memory of a GPU than its slice has, after a warning
+        of gpu_memory_grace_s. False: it is only warned.
+        """,
+    ).tag(config=True)
+    gpu_memory_grace_s = Float(
+        60.0, help="Seconds between the warning that a slice's memory is exceeded and the stop."
+    ).tag(config=True)
+    idle_below_percent = Float(
+        5.0,
+        help="""A session that computes on its GPU slice or its cores above this percentage is not
+        idle, whatever its kernels say. 0: only activity in JupyterLab counts.
+        """,
+    ).tag(config=True)
     device_check_s = Float(10.0, help="Seconds between two looks at the state of real GPUs.").tag(
         config=True
     )
@@ -177,13 +195,15 @@ class ServiceOptions(Application):
         "trash_days",
         "user_storage_quota_gib",
         "project_storage_quota_gib",
+        "gpu_memory_grace_s",
+        "idle_below_percent",
     )
     def _check_not_negative(self, proposal: Any) -> float:
         if not 0 <= proposal["value"] < math.inf:
             raise TraitError(f"{proposal['trait'].name} must be zero or more.")
         return float(proposal["value"])
 
-    @validate("usage_half_life_h", "device_check_s")
+    @validate("usage_half_life_h", "device_check_s", "meter_interval_s")
     def _check_positive(self, proposal: Any) -> float:
         if not 0 < proposal["value"] < math.inf:
             raise TraitError(f"{proposal['trait'].name} must be above zero.")
@@ -243,6 +263,10 @@ class ServiceOptions(Application):
             registry=self.registry.rstrip("/"),
             containers=self.engine == "docker",
             device_check_s=self.device_check_s,
+            meter_interval_s=self.meter_interval_s,
+            stop_over_gpu_memory=self.stop_over_gpu_memory,
+            gpu_memory_grace_s=self.gpu_memory_grace_s,
+            idle_below=self.idle_below_percent / 100,
             default_enforcer=self.default_enforcer,
             hami_library=Path(self.hami_library) if self.hami_library else None,
         )

@@ -19,6 +19,7 @@ from hub_ext.gpu.enforcers import DEFAULT
 from hub_ext.gpu.readings import Readings
 from hub_ext.hub_client import HubClient
 from hub_ext.images.catalogue import CatalogueImage
+from hub_ext.metering.samples import Samples
 from hub_ext.nodes.engine import Engine
 from hub_ext.projects.store import ProjectStore
 from hub_ext.projects.usage import UsageHistory
@@ -69,6 +70,14 @@ class Policy:
     """How often the devices are looked at."""
     default_enforcer: str = DEFAULT
     """Of nodes whose group names none."""
+    meter_interval_s: float = 5.0
+    """How often sessions are metered."""
+    stop_over_gpu_memory: bool = True
+    """A session that holds more GPU memory than its slice is stopped, after a warning ..."""
+    gpu_memory_grace_s: float = 60.0
+    """... of so long."""
+    idle_below: float = 0.05
+    """Who uses more than this part of his slice or cores is not idle; 0: only kernels count."""
     hami_library: Path | None = None
     """HAMi-core's libvgpu.so on the nodes."""
 
@@ -111,6 +120,8 @@ class Site:
     """Tells of each scheduling pass."""
     readings: Readings = field(default_factory=Readings)
     """How busy the devices are."""
+    meter: Samples = field(default_factory=Samples)
+    """What running sessions use."""
     mps_problems: Mapping[str, str] = field(default_factory=dict)
     """By UUID, why sessions cannot share a device by MPS now."""
 

@@ -58,8 +58,8 @@ class MeasuredGpus(Protocol):
         """By UUID, the part (0 to 1) of the last moment in which the device computed."""
         ...
 
-    def processes(self) -> list[GpuProcess]:
-        """The processes on all devices."""
+    def processes(self) -> list[GpuProcess] | None:
+        """The processes on all devices; None when they cannot be read now."""
         ...
 
     def driver(self) -> str:

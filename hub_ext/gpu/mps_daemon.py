@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,13 +89,12 @@ class MpsDaemon:
         """End it; killed when it does not go. Silently when it does not run."""
         process = self._read_note()
         if process is not None and process.runs:
-            try:
+            with suppress(MpsUnavailable, subprocess.TimeoutExpired):
                 self._command("quit")
                 self._await_end()
-            except (MpsUnavailable, subprocess.TimeoutExpired):
-                pass
-            if process.runs:
-                os.kill(process.pid, 9)
+            with suppress(ProcessLookupError):
+                if process.runs:
+                    os.kill(process.pid, signal.SIGKILL)
         if self._child is not None:
             self._child.wait(ANSWER_S)
             self._child = None

@@ -26,6 +26,7 @@ _MOST_DEVICES = 256
 """Of a machine, with MIG instances: a library that counts more is not believed."""
 _UUID = re.compile(r"(GPU|MIG)-[0-9A-Za-z/-]{8,88}")
 _T = TypeVar("_T")
+_N = TypeVar("_N")
 
 
 class NvmlGpus:
@@ -58,9 +59,9 @@ class NvmlGpus:
         self._known = found
         return list(found)
 
-    def processes(self) -> list[GpuProcess]:
-        """The processes on all devices that can be read."""
-        return self._reading(self._read_processes, [])
+    def processes(self) -> list[GpuProcess] | None:
+        """The processes on all devices that can be read; None when NVML fails or hangs."""
+        return self._reading(self._read_processes, None)
 
     def busy(self) -> dict[str, float]:
         """By UUID, how busy each device is (0 to 1), of those that say it; MIG does not."""
@@ -70,7 +71,7 @@ class NvmlGpus:
         """Version of the driver; "" without one."""
         return self._reading(lambda: text(pynvml.nvmlSystemGetDriverVersion()), "")
 
-    def _reading(self, read: Callable[[], _T], nothing: _T) -> _T:
+    def _reading(self, read: Callable[[], _T], nothing: _N) -> _T | _N:
         """``nothing`` when NVML fails: ``devices`` says what is the matter."""
         try:
             return self._bounded(lambda: read() if self._opened() else nothing)

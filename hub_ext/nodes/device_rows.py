@@ -60,7 +60,7 @@ def _read(source: GpuSource, ours: Callable[[int], bool], mps: Mapping[str, str]
     devices = source.devices()
     if not devices or not isinstance(source, MeasuredGpus):
         return NodeGpus(devices)
-    crowded = foreign_problems(devices, source.processes(), ours)
+    crowded = foreign_problems(devices, source.processes() or [], ours)
     codes = dict.fromkeys(mps, MPS) | dict.fromkeys(crowded, FOREIGN)
     others = {**mps, **crowded}
     known = [replace(each, problem=each.problem or others.get(each.uuid, "")) for each in devices]

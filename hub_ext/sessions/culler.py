@@ -19,7 +19,8 @@ from hub_ext.db.models import SessionRow
 from hub_ext.errors import Conflict, NotFound
 from hub_ext.projects.tree import Rows, lineage, read_projects
 from hub_ext.sessions.activity import Activity
-from hub_ext.sessions.endings import Ending, ending_of, stops_at
+from hub_ext.sessions.alerts import GPU_MEMORY
+from hub_ext.sessions.endings import BeyondSlice, Ending, ending_of, stops_at
 from hub_ext.sessions.launcher import Launcher
 from hub_ext.sessions.notices import EVICTIONS, Notice, warn, withdraw
 from hub_ext.sessions.outlook import idle_limits
@@ -41,6 +42,7 @@ _GONE = {
     "hours": "the hours of its project have changed.",
     "folder": "it may keep its folders.",
     "term": "the term of its project has changed.",
+    "gpu_memory": "it keeps to its slice again.",
     "asked": "who asked for its end has called that off.",
 }
 """What has happened when the cause of a warning has gone, by its code."""
@@ -57,7 +59,7 @@ class Culler:
         self.activity = Activity(site.hub, lambda: self._idle_is_limited)
         self._woken = asyncio.Event()
         site.changes.listen(lambda change: self._woken.set() if change.of_status else None)
-        site.projects.listen(self._look_again)
+        site.projects.listen(self.look_again)
 
     async def run(self) -> None:
         """For ever: at every change, and when the next warned session is due."""
@@ -85,8 +87,8 @@ class Culler:
             self._look_ahead()
         self._stop_due()
 
-    def _look_again(self) -> None:
-        """Hours, terms or limits have changed."""
+    def look_again(self) -> None:
+        """Hours, terms, limits or who exceeds his slice have changed."""
         self._looked_ahead_at = 0.0
         self._woken.set()
 
@@ -139,7 +141,7 @@ class Culler:
             eviction = row.notice_code in EVICTIONS
             if eviction and self._site.reservations is None:
                 continue  # no pass yet since the start: it may say that nobody needs the place
-            if row.notice_code == "idle" and not self.activity.known:
+            if not self._cause_is_known(row.notice_code):
                 continue
             try:
                 if eviction:
@@ -161,12 +163,18 @@ class Culler:
         for row in rows:
             if row.notice_code in EVICTIONS:
                 continue
-            if row.notice_code == "idle" and not self.activity.known:
+            if not self._cause_is_known(row.notice_code):
                 continue
             try:
                 self._renew(row, self._ending(row, projects, idle, now), now)
             except Exception:  # trouble with one holds up no other
                 log.exception("The end of session %s cannot be told.", row.id)
+
+    def _cause_is_known(self, code: str) -> bool:
+        """Whether what the warning is about can be seen now."""
+        if code == "idle":
+            return self.activity.known
+        return code != GPU_MEMORY or self._site.meter.known
 
     def _ending(
         self, row: SessionRow, projects: Rows, idle: Mapping[tuple[str, str], int], now: float
@@ -176,9 +184,18 @@ class Culler:
             lineage(projects, row.project),
             idle_s=idle.get((row.project, row.user)),
             active_at=self.activity.of(row.user, row.server_name),
+            beyond=self._beyond(row.id),
             now=now,
             timezone=self._site.policy.timezone,
         )
+
+    def _beyond(self, session_id: str) -> BeyondSlice | None:
+        """That a session holds too much GPU memory, where it is stopped for it."""
+        excess, policy = self._site.meter.excess.get(session_id), self._site.policy
+        if excess is None or not policy.stop_over_gpu_memory:
+            return None
+        until = excess.since + policy.gpu_memory_grace_s
+        return BeyondSlice(until, excess.used_mib, excess.slice_mib)
 
     def _renew(self, row: SessionRow, ending: Ending | None, now: float) -> None:
         """Make a session's warning fit its end."""

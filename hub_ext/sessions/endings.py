@@ -1,5 +1,5 @@
 """When a running session will have to end, and why: its lifetime, hours, term, idle time,
-a folder that it has to let go of, somebody who has asked for it.
+a folder that it has to let go of, too much GPU memory, somebody who has asked for it.
 
 Pure: rows and times in, the earliest end out. The culler warns and stops.
 """
@@ -16,6 +16,7 @@ from hub_ext.db.models import ProjectRow, SessionRow
 from hub_ext.folders.holders import NOTICE, message_of
 from hub_ext.folders.session_mounts import Mount
 from hub_ext.projects.shares import last_day
+from hub_ext.sessions.alerts import GPU_MEMORY
 
 ASKED = "asked"
 """Code of the warning that somebody ends the session, as an instructor after the class."""
@@ -38,12 +39,22 @@ class Ending:
     warning_s: float = math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class BeyondSlice:
+    """It holds more GPU memory (MiB) than its slice, which is suffered until ``until`` (Unix s)."""
+
+    until: float
+    used_mib: int
+    slice_mib: int
+
+
 def ending_of(
     row: SessionRow,
     projects: Sequence[ProjectRow],
     *,
     idle_s: int | None,
     active_at: float | None,
+    beyond: BeyondSlice | None = None,
     now: float,
     timezone: tzinfo,
 ) -> Ending | None:
@@ -57,6 +68,7 @@ def ending_of(
         *_of_folders(row),
         *_of_request(row),
         *_of_idleness(row, idle_s, active_at),
+        *_of_gpu_memory(beyond),
         *_of_projects(projects, now, timezone),
     ]
     return min(found, key=lambda ending: ending.at, default=None)
@@ -95,6 +107,13 @@ def _of_idleness(row: SessionRow, idle_s: int | None, active_at: float | None) -
         since = max(active_at, row.running_at or 0.0)
         message = f"It is stopped when nothing has happened in it for {_length(idle_s)}."
         yield Ending(since + idle_s, "idle", message, idle_s * _IDLE_WARNING)
+
+
+def _of_gpu_memory(beyond: BeyondSlice | None) -> Iterator[Ending]:
+    if beyond is not None:
+        used, limit = beyond.used_mib / 1024, beyond.slice_mib / 1024
+        message = f"It holds {used:.1f} GiB of GPU memory; its slice has {limit:.1f} GiB."
+        yield Ending(beyond.until, GPU_MEMORY, message)
 
 
 def _of_projects(projects: Sequence[ProjectRow], now: float, timezone: tzinfo) -> Iterator[Ending]:

@@ -1,0 +1,175 @@
+"""Measures all running sessions every few seconds, and keeps what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from hub_ext.db.models import DeviceRow, SessionRow, SliceRow
+from hub_ext.gpu.devices import GpuProcess, MeasuredGpus
+from hub_ext.metering.cgroups import Cgroups, CgroupUse
+from hub_ext.metering.measure import Held, SliceUse, gpu_busy, memory_mib, slice_uses
+from hub_ext.metering.samples import Sample
+from hub_ext.metering.storing import MinuteStore
+from hub_ext.metering.watchdog import Watchdog
+from hub_ext.sessions.status import Status
+from hub_ext.site import Site
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """A running session; ``slices``: of real devices."""
+
+    id: str
+    order: int
+    user: str
+    server_name: str
+    container_id: str | None
+    cpu_milli: int
+    slices: tuple[Held, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """processes: None when no device can be read; by container id: what it used so far."""
+
+    at: float
+    processes: Mapping[str, list[GpuProcess]] | None
+    busy: Mapping[str, float]
+    containers: Mapping[str, CgroupUse]
+
+
+class Meter:
+    """One for all nodes: they are of this machine.
+
+    in_use: called with user and server name of a session that computes; look_again: when who is
+    beyond his slice has changed.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        in_use: Callable[[str, str], None],
+        look_again: Callable[[], None],
+        cgroups: Cgroups | None = None,
+    ) -> None:
+        self._site = site
+        self._in_use = in_use
+        self._cgroups = cgroups or Cgroups()
+        self._watchdog = Watchdog(site, look_again)
+        self._store = MinuteStore(site.database)
+        self._cpu_before: dict[str, tuple[float, int]] = {}
+        """By container: when (monotonic s) it had used how many µs."""
+
+    async def run(self) -> None:
+        """For ever. A look that takes long delays the next; two never overlap."""
+        while True:
+            try:
+                await self.once()
+            except Exception:
+                log.exception("Metering failed; it is tried again.")
+            await asyncio.sleep(self._site.policy.meter_interval_s)
+
+    async def once(self) -> None:
+        """One look at all running sessions."""
+        sessions = read_metered(self._site)
+        reading = await asyncio.to_thread(self._read, sessions)
+        uses = {each.id: self._uses(each, reading) for each in sessions if each.slices}
+        samples = {each.id: self._sample(each, uses.get(each.id), reading) for each in sessions}
+        self._site.meter.add(samples)
+        if reading.processes is not None:
+            self._watchdog.look(uses)
+        interval_s = self._site.policy.meter_interval_s
+        full = self._store.add({each.order: samples[each.id] for each in sessions}, interval_s)
+        if full is not None:
+            self._note_activity(sessions, full)
+            await asyncio.to_thread(self._store.write, full, reading.at)
+
+    def _read(self, sessions: list[Metered]) -> _Reading:
+        """Of the devices and of the control groups; blocks."""
+        containers = {each.container_id for each in sessions if each.container_id}
+        self._cgroups.forget(containers)
+        found = {key: self._cgroups.use(key) for key in containers}
+        processes: dict[str, list[GpuProcess]] | None = None
+        busy: dict[str, float] = {}
+        sources = [each for each in self._site.nodes.values() if isinstance(each, MeasuredGpus)]
+        if any(each.slices for each in sessions):
+            for source in sources:
+                listed = source.processes()
+                if listed is None:
+                    continue
+                processes = {} if processes is None else processes
+                for process in listed:
+                    container = self._cgroups.container_of(process.pid)
+                    if container in containers:
+                        processes.setdefault(container, []).append(process)
+                busy |= source.busy()
+        used = {key: use for key, use in found.items() if use is not None}
+        return _Reading(time.time(), processes, busy, used)
+
+    def _uses(self, session: Metered, reading: _Reading) -> list[SliceUse]:
+        if reading.processes is None:
+            return [SliceUse(held, None, None) for held in session.slices]
+        mine = reading.processes.get(session.container_id or "", [])
+        return slice_uses(session.slices, mine, reading.busy)
+
+    def _sample(self, session: Metered, uses: list[SliceUse] | None, reading: _Reading) -> Sample:
+        container = reading.containers.get(session.container_id or "")
+        return Sample(
+            reading.at,
+            gpu_memory_mib=None if uses is None else memory_mib(uses),
+            gpu=None if uses is None else gpu_busy(uses),
+            cpu_milli=None if container is None else self._cpu(session, container),
+            memory_mib=None if container is None else container.memory_mib,
+        )
+
+    def _cpu(self, session: Metered, use: CgroupUse) -> int | None:
+        """milli-CPU since the last look; None at the first."""
+        key, now = session.container_id or "", time.monotonic()
+        before = self._cpu_before.get(key)
+        self._cpu_before[key] = (now, use.cpu_us)
+        if before is None or now <= before[0] or use.cpu_us < before[1]:
+            return None
+        return round((use.cpu_us - before[1]) / (now - before[0]) / 1000)
+
+    def _note_activity(self, sessions: list[Metered], means: Mapping[int, Sample]) -> None:
+        """Who computes is not idle, whatever his kernels say (DESIGN 3)."""
+        floor = self._site.policy.idle_below
+        alive = {each.container_id for each in sessions}
+        self._cpu_before = {key: at for key, at in self._cpu_before.items() if key in alive}
+        for each in sessions:
+            mean = means.get(each.order)
+            if not floor or mean is None:
+                continue
+            cpu = (mean.cpu_milli or 0) / max(1, each.cpu_milli)
+            if max(mean.gpu or 0.0, cpu) >= floor:
+                self._in_use(each.user, each.server_name)
+
+
+def read_metered(site: Site) -> list[Metered]:
+    """The running sessions with their slices of real devices."""
+    columns = (
+        *(SessionRow.id, SessionRow.order, SessionRow.user, SessionRow.server_name),
+        *(SessionRow.container_id, SessionRow.cpu_milli),
+    )
+    slices: dict[str, list[Held]] = {}
+    held = (
+        select(SliceRow.session_id, SliceRow.uuid, SliceRow.milli, SliceRow.memory_mib)
+        .add_columns(DeviceRow.capacity_milli, DeviceRow.mig_profile)
+        .join(DeviceRow, (DeviceRow.node == SliceRow.node) & (DeviceRow.device == SliceRow.device))
+        .where(SliceRow.simulated.is_(False))
+    )
+    with site.database.transaction() as db:
+        for session_id, uuid, milli, mib, capacity, profile in db.execute(held):
+            # whoever holds a part of a MIG instance has all of it
+            part = Held(uuid, capacity if profile else milli, capacity, mib)
+            slices.setdefault(session_id, []).append(part)
+        query = select(*columns).where(SessionRow.status == Status.RUNNING)
+        return [Metered(*row, slices=tuple(slices.get(row[0], ()))) for row in db.execute(query)]
