@@ -55,7 +55,7 @@ def _show_nodes(nodes: list[dict[str, Any]]) -> None:
     for each in nodes:
         if each["labels"]:
             say(f"{each['name']}: {' '.join(f'{k}={v}' for k, v in each['labels'].items())}")
-        if each["gpu_problem"]:
+        if each.get("gpu_problem"):
             say(f"{each['name']}: {each['gpu_problem']}.", style="yellow")
         if each["reason"]:
             say(f"{each['name']} takes no sessions: {each['reason']}.", style="yellow")

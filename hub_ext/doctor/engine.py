@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import docker
 from docker.errors import NotFound
@@ -116,6 +117,14 @@ def stray_containers(deployment: Deployment) -> Iterator[Finding]:
         )
     else:
         yield ok("containers", f"{len(containers)} of this deployment, none stray")
+
+
+def engine_info() -> dict[str, Any] | None:
+    """As ``docker info``; None when no engine answers."""
+    if not _answers():
+        return None
+    with _client() as client:
+        return dict(client.info())
 
 
 def _answers() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hub_ext.doctor import bookings, deployment_state, engine, machine
+from hub_ext.doctor import bookings, deployment_state, engine, gpus, machine
 from hub_ext.doctor.finding import Check, Deployment, Finding, fail
 
 CHECKS: tuple[Check, ...] = (
@@ -12,8 +12,8 @@ CHECKS: tuple[Check, ...] = (
     machine.programs,
     machine.disk,
     machine.certificates,
-    machine.gpus,
     engine.engine,
+    gpus.gpus,
     engine.session_network,
     engine.images,
     deployment_state.settings_file,

@@ -1,4 +1,4 @@
-"""The machine: Python, the programs that the hub starts, disk, certificates, GPUs."""
+"""The machine: Python, the programs that the hub starts, disk, certificates."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hub_ext.doctor.finding import Deployment, Finding, fail, ok, warn
-from hub_ext.gpu.nvml import NvmlGpus
-from hub_ext.gpu.simulated import parse_simulated_gpus
 
 OLDEST_PYTHON = (3, 11)
 PACKAGES = ("jupyterhub", "dockerspawner", "jupyterhub-nativeauthenticator", "docker")
@@ -98,27 +96,3 @@ def certificates(_: Deployment) -> Iterator[Finding]:
         )
     else:
         yield ok("certificates", f"CA certificates in {bundle}")
-
-
-def gpus(deployment: Deployment) -> Iterator[Finding]:
-    """Devices that sessions will get: simulated ones, or what NVML reports. None is fine."""
-    spec = str(deployment.started_with.get("simulate_gpus") or "")
-    if spec:
-        try:
-            nodes = parse_simulated_gpus(spec)
-        except ValueError as error:
-            yield fail("gpus", str(error), "Start 'up' again with a right --simulate-gpus.")
-            return
-        yield ok("gpus", f"{sum(map(len, nodes))} simulated ({spec})")
-        return
-    devices = NvmlGpus().devices()
-    sick = [f"GPU {device.index}: {device.problem}" for device in devices if device.problem]
-    if sick:
-        yield warn(
-            "gpus", "; ".join(sick), "Such devices get no sessions. See nvidia-smi and the driver."
-        )
-    elif devices:
-        models = sorted({device.model for device in devices})
-        yield ok("gpus", f"{len(devices)}: {', '.join(models)}")
-    else:
-        yield ok("gpus", "None on this machine (no NVIDIA library); sessions run on CPU")

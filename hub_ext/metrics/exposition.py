@@ -46,6 +46,7 @@ class Metrics:
                 activity_known=activity.known,
                 busy=busy,
                 stream_clients=self._live.clients,
+                meter=site.meter,
             )
         self._instruments.expect(reading.quotas)
         registry = CollectorRegistry()

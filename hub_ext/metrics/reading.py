@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.folder_models import FolderRow, StorageQuotaRow
 from hub_ext.db.image_models import ImageRequestRow
+from hub_ext.metering.samples import Sample, Samples
 from hub_ext.nodes.groups import closed_groups
 from hub_ext.nodes.occupancy import ActiveAt, Fleet, read_fleet
 from hub_ext.projects.holdings import Holding, holdings
@@ -48,6 +49,8 @@ class Reading:
     image_requests: Mapping[str, int]
     database_bytes: int
     stream_clients: int
+    use: Mapping[str, Sample] = field(default_factory=dict)
+    """What running sessions use, by id."""
     user_folders: FolderSum = FolderSum()
     project_folders: Mapping[str, FolderSum] = field(default_factory=dict)
 
@@ -61,15 +64,19 @@ def read(
     activity_known: bool,
     busy: Mapping[str, float],
     stream_clients: int,
+    meter: Samples,
 ) -> Reading:
     """As of now."""
     now, rows = time.time(), read_projects(db)
     closed = closed_groups(db, now, policy.timezone)
+    fleet = read_fleet(db, closed, now, active_at, busy)
+    holders = [holder.session_id for node in fleet.nodes for holder in node.holders]
     current = [row for row in rows.values() if row.archived_at is None]
     return Reading(
         version=version,
         now=now,
-        fleet=read_fleet(db, closed, now, active_at, busy),
+        fleet=fleet,
+        use=meter.of(holders),
         activity_known=activity_known,
         sessions=live_counts(db),
         queue=waiting(db),

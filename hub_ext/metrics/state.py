@@ -25,6 +25,7 @@ def families(reading: Reading) -> Iterator[Metric]:
     yield from _sessions(reading)
     yield from _gpus(reading)
     yield from _devices(reading)
+    yield from _use(reading)
     yield from _nodes(reading.fleet.nodes)
     yield from _projects(reading)
     yield from _folders(reading)
@@ -91,6 +92,26 @@ def _gpus(reading: Reading) -> Iterator[Metric]:
     )
 
 
+def _use(reading: Reading) -> Iterator[Metric]:
+    """Of running sessions, as far as each is measured."""
+    labels = ("session", "user", "project")
+    holders = {each.session_id: each for node in reading.fleet.nodes for each in node.holders}
+    used = [
+        ((session_id, holders[session_id].user, holders[session_id].project), sample)
+        for session_id, sample in sorted(reading.use.items())
+        if session_id in holders
+    ]
+    for name, text, field, factor in (
+        ("gpu_memory_bytes", "GPU memory that a session holds.", "gpu_memory_mib", _MIB),
+        ("gpu_busy_ratio", "Part of its slice of GPUs that a session computes on.", "gpu", 1),
+        ("cpu_cores", "Cores that a session keeps busy.", "cpu_milli", 1 / 1000),
+        ("memory_bytes", "Memory that a session uses.", "memory_mib", _MIB),
+    ):
+        values = ((who, getattr(sample, field)) for who, sample in used)
+        known = [(who, value * factor) for who, value in values if value is not None]
+        yield _gauge(f"apportion_session_{name}", text, labels, known)
+
+
 def _devices(reading: Reading) -> Iterator[Metric]:
     devices = [(node, device) for node in reading.fleet.nodes for device in node.devices]
 
@@ -107,11 +128,15 @@ def _devices(reading: Reading) -> Iterator[Metric]:
     )
     for name, text, of in (
         ("memory_bytes", "Memory of a GPU.", lambda device: device.memory_mib * _MIB),
-        ("booked_ratio", "Part of a GPU that is booked.", lambda d: d.booked_milli / GPU_MILLI),
+        (
+            "booked_ratio",
+            "Part of a GPU that is booked.",
+            lambda d: d.booked_milli / d.capacity_milli,
+        ),
         (
             "idle_ratio",
             "Part of a GPU that is booked and idle.",
-            lambda d: d.idle_milli / GPU_MILLI,
+            lambda d: d.idle_milli / d.capacity_milli,
         ),
         ("problem", "Whether a GPU is out of order.", lambda device: bool(device.problem)),
     ):

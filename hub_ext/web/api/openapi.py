@@ -6,6 +6,7 @@ from typing import Any
 
 from hub_ext import __version__
 from hub_ext.announcements import NewAnnouncement
+from hub_ext.metering.report import NAMES
 from hub_ext.nodes.administration import NodeChange
 from hub_ext.nodes.groups import GroupChange, NewGroup
 from hub_ext.projects import body
@@ -82,6 +83,15 @@ def document() -> dict[str, Any]:
                             {"type": "string", "pattern": r"^[0-9]{1,10}(\.[0-9]{1,9})?$"},
                         ),
                         parameter("format", "query", {"type": "string", "enum": ["json", "text"]}),
+                    ],
+                )
+            },
+            "/sessions/{id}/usage": {
+                "get": operation(
+                    "What it uses of what it holds",
+                    [
+                        session_id,
+                        parameter("period", "query", {"type": "string", "enum": [*NAMES]}),
                     ],
                 )
             },

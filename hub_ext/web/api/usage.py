@@ -6,10 +6,13 @@ import math
 import time
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from hub_ext.errors import BadValue
+from hub_ext.metering.queries import computed_gpu_hours
 from hub_ext.projects.periods import NAMED
 from hub_ext.projects.permissions import Action, may
-from hub_ext.projects.tree import below, read_projects
+from hub_ext.projects.tree import Rows, below, read_projects
 from hub_ext.projects.use_over_time import CPU, GPU, MEMORY, Use, gpu_hours_by_user
 from hub_ext.web.api.projects import ProjectApiHandler
 
@@ -42,7 +45,11 @@ class UsageHandler(ProjectApiHandler):
                 family = [wanted, *below(rows, wanted)]
                 period = use.period
                 users = gpu_hours_by_user(db, period.begin, period.end, now, family)
-        answer = self._described(shown, name, resource, sorted(visible & rows.keys()))
+            names = sorted(visible & rows.keys())
+            computed = self._computed(db, rows, names, use, resource)
+        answer = self._described(shown, name, resource, names)
+        for each in answer["projects"]:
+            each["computed_hours"] = computed.get(each["name"])
         self.reply(answer | ({} if users is None else {"users": self._users(users)}))
 
     def _visible(self) -> set[str]:
@@ -52,6 +59,23 @@ class UsageHandler(ProjectApiHandler):
         if self.caller.admin:
             return set(every)
         return {name for name, role in self.roles().items() if may(role, Action.SEE)}
+
+    def _computed(
+        self, db: Session, rows: Rows, names: list[str], use: Use, resource: str
+    ) -> dict[str, float]:
+        """fGPU-hours in which GPUs really computed, of projects with those below them; as far as
+        it was measured."""
+        if resource != GPU:
+            return {}
+        found = computed_gpu_hours(db, list(rows), use.period.begin, use.period.end)
+        alone = self._one_of("below", "1", {"0", "1"}) == "0"
+        families = {each: [each] if alone else [each, *below(rows, each)] for each in names}
+        per_gpu = self.site.policy.unit.per_gpu
+        return {
+            each: round(sum(found.get(one, 0.0) for one in family) * per_gpu, 4)
+            for each, family in families.items()
+            if any(one in found for one in family)
+        }
 
     def _described(self, use: Use, name: str, resource: str, names: list[str]) -> dict[str, Any]:
         factor = self.site.policy.unit.per_gpu if resource == GPU else 1

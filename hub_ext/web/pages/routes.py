@@ -17,6 +17,7 @@ from hub_ext.web.pages import (
     session,
     session_bulk,
     session_forms,
+    session_use,
     sessions,
 )
 
@@ -68,6 +69,7 @@ _SESSION_PAGES = [
     ("sessions/stopped", session_bulk.StoppedPage),
     (_SESSION, session.SessionPage),
     (_SESSION + "/log", session.SessionLogPart),
+    (_SESSION + "/use", session_use.SessionUsePart),
     (_SESSION + "/stop", session_forms.StopForm),
     (_SESSION + "/extend", session_forms.ExtendForm),
     (_SESSION + "/keep", session_forms.KeepForm),

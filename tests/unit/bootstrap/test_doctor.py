@@ -14,10 +14,12 @@ from click.testing import CliRunner
 from hub_ext.bootstrap import docker_engine
 from hub_ext.cli.doctor import doctor
 from hub_ext.db.connection import Database
-from hub_ext.doctor import deployment_state, engine, machine
+from hub_ext.doctor import deployment_state, engine, gpus, machine
 from hub_ext.doctor.examination import examine
 from hub_ext.doctor.finding import Check, Deployment, Finding, Level, read_deployment
 from hub_ext.settings import DeploymentSettings
+from tests.fakes import nvml
+from tests.fakes.mps import PROGRAMS
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +110,7 @@ def test_ca_bundle_that_cannot_be_read_fails(
 def test_simulated_gpus_are_called_simulated(tmp_path: Path) -> None:
     (tmp_path / "up.json").write_text(json.dumps({"simulate_gpus": "2x16GiB / 1x8GiB"}))
 
-    assert "3 simulated (2x16GiB / 1x8GiB)" in only(machine.gpus, tmp_path).message
+    assert "3 simulated (2x16GiB / 1x8GiB)" in only(gpus.gpus, tmp_path).message
 
 
 def test_engine_too_old_fails(tmp_path: Path, engine_socket: Callable[[int, bytes], Path]) -> None:
@@ -146,3 +148,46 @@ def test_command_prints_a_line_and_a_way_out_for_each_finding(tmp_path: Path) ->
 
     assert "FAIL  docker" in result.output
     assert "→ Install Docker Engine" in result.output
+
+
+@pytest.fixture
+def fake_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nvml.FakeNvml:
+    """Two GPUs in the fake NVML, no Docker engine, and a PATH with nothing on it."""
+    made = nvml.FakeNvml(tmp_path, nvml.gpu(0), nvml.gpu(1))
+    nvml.load(monkeypatch, nvml.build(tmp_path), made)
+    monkeypatch.setattr(gpus, "engine_info", lambda: {"Runtimes": {"runc": {}}})
+    monkeypatch.setenv("PATH", "/nowhere")
+    return made
+
+
+def found(tmp_path: Path) -> dict[str, tuple[Level, str]]:
+    findings = gpus.gpus(read_deployment(tmp_path))
+    return {each.check: (each.level, f"{each.message} {each.way_out}") for each in findings}
+
+
+def test_what_keeps_a_node_with_gpus_from_giving_them_is_found(
+    tmp_path: Path, fake_gpus: nvml.FakeNvml
+) -> None:
+    seen = found(tmp_path)
+    assert seen["gpus"][0] is Level.OK
+    assert "2, driver 550.54.15: NVIDIA A100-SXM4-40GB" in seen["gpus"][1]
+    assert seen["gpu runtime"][0] is Level.FAIL
+    assert "nvidia-ctk runtime configure" in seen["gpu runtime"][1]
+    assert seen["mps"][0] is Level.FAIL
+    assert "choose another enforcer" in seen["mps"][1]
+    assert seen["metering"][0] is Level.OK
+
+
+def test_a_sick_gpu_and_an_old_driver_are_named(
+    tmp_path: Path, fake_gpus: nvml.FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(PROGRAMS))
+    monkeypatch.setattr(gpus, "engine_info", lambda: {"Runtimes": {"nvidia": {}}})
+    fake_gpus.devices[1]["celsius"] = 99
+    fake_gpus.write(driver="470.57.02")
+    every = list(gpus.gpus(read_deployment(tmp_path)))
+    levels = {(each.check, each.level) for each in every}
+    assert ("gpus", Level.WARN) in levels
+    assert ("gpu runtime", Level.OK) in levels
+    assert ("mps", Level.FAIL) in levels
+    assert any("too hot: 99" in each.message for each in every)
