@@ -17,7 +17,13 @@ from hub_ext.web import translation
 from hub_ext.web.launch.forecast import in_readers_language
 
 from .mixin import ApportionSpawnerMixin
-from .notices import SessionHandler
+from .notices import (
+    ActionHandler,
+    ImageRequestHandler,
+    PanelHandler,
+    SessionHandler,
+    ShareHandler,
+)
 from .own_server import live_spawner, spawner_of_token
 from .page_language import language_of
 from .service_client import Account, Ending, RequestRefused, ServiceError, SessionGone
@@ -156,6 +162,10 @@ _SERVER = r"([^/]+)(?:/([^/]*))?"
 extra_handlers = [
     (rf"/apportion/ready/{_SERVER}", ReadyHandler),
     (rf"/apportion/session/{_SERVER}", SessionHandler),
+    (rf"/apportion/panel/{_SERVER}", PanelHandler),
+    (rf"/apportion/do/(extend|in-use|stop)/{_SERVER}", ActionHandler),
+    (rf"/apportion/do/image-request/{_SERVER}", ImageRequestHandler),
+    (rf"/apportion/do/share/{_SERVER}", ShareHandler),
     (rf"/apportion/queue/{_SERVER}", QueueHandler),
     (rf"/apportion/dry-run/{_SERVER}", DryRunHandler),
 ]

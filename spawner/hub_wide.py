@@ -1,10 +1,11 @@
-"""What all spawners of one hub share: the service's client and the turn to start."""
+"""What all spawners of one hub share: the service's client, how sessions stand, the throttle."""
 
 from __future__ import annotations
 
 import asyncio
 from weakref import WeakKeyDictionary
 
+from .glances import Glances
 from .service_client import ServiceClient
 from .throttle import StartThrottle
 
@@ -12,6 +13,7 @@ _Loop = asyncio.AbstractEventLoop
 
 _throttles: WeakKeyDictionary[_Loop, StartThrottle] = WeakKeyDictionary()
 _clients: WeakKeyDictionary[_Loop, dict[tuple[str, str], ServiceClient]] = WeakKeyDictionary()
+_glances: WeakKeyDictionary[_Loop, dict[tuple[str, str], Glances]] = WeakKeyDictionary()
 
 
 def service_client(url: str, token: str) -> ServiceClient:
@@ -20,6 +22,14 @@ def service_client(url: str, token: str) -> ServiceClient:
     if (url, token) not in clients:
         clients[url, token] = ServiceClient(url, token)
     return clients[url, token]
+
+
+def glances(url: str, token: str) -> Glances:
+    """How the sessions of the queue service stand, for the running loop."""
+    known = _glances.setdefault(asyncio.get_running_loop(), {})
+    if (url, token) not in known:
+        known[url, token] = Glances(service_client(url, token))
+    return known[url, token]
 
 
 def start_throttle(limit: int) -> StartThrottle:

@@ -18,8 +18,9 @@ from traitlets import Integer, Unicode, default
 
 from .engine import EngineError
 from .failures import refusal, start_failure
+from .glances import Glances
 from .grant import Grant, Placement
-from .hub_wide import service_client, start_throttle
+from .hub_wide import glances, service_client, start_throttle
 from .launch_form import (
     accept_launch_options,
     fetch_launch_form,
@@ -31,6 +32,7 @@ from .readiness import ServerExited, wait_until_ready
 from .release import HubLifetime, ServerKey, pending_release, release_in_background
 from .reporting import GrantTakenBack, StatusReporter
 from .service_client import Account, Ending, ServiceClient, ServiceError
+from .share_links import SharedByLink
 from .throttle import StartThrottle, default_concurrent_starts
 from .timing import Stopwatch
 from .turn import Turn
@@ -43,7 +45,7 @@ START_MARGIN_S = 1.0
 _hub_lifetime = HubLifetime()
 
 
-class ApportionSpawnerMixin(Spawner):
+class ApportionSpawnerMixin(SharedByLink, Spawner):
     """Waits in Apportion's queue, then lets the engine's class start the server."""
 
     server: Any  # a property of the hub's Spawner
@@ -136,6 +138,11 @@ class ApportionSpawnerMixin(Spawner):
     def service(self) -> ServiceClient:
         """The client of the queue service."""
         return service_client(self.service_url, self.service_token)
+
+    @property
+    def glances(self) -> Glances:
+        """How the sessions of this hub stand."""
+        return glances(self.service_url, self.service_token)
 
     @property
     def start_throttle(self) -> StartThrottle:
@@ -305,6 +312,7 @@ class ApportionSpawnerMixin(Spawner):
         if release is not None:
             await asyncio.wait([release], timeout=RELEASE_LIMIT_S)
         self.journal.close()
+        self.unshare_at_end()
         self.placement = self._grant = self._reporter = None
         self.stage = ""
         await maybe_future(super().run_post_stop_hook())
@@ -358,6 +366,7 @@ class ApportionSpawnerMixin(Spawner):
             state["apportion"] = {
                 "placement": self.placement.model_dump(),
                 "running": self.stage == "running",
+                "shared": self.linked,
             }
         return state
 
@@ -367,6 +376,7 @@ class ApportionSpawnerMixin(Spawner):
         if saved:
             self.placement = Placement(**saved["placement"])
             self.stage = "running" if saved["running"] else ""
+            self.linked = saved.get("shared", False)
 
     def save_state(self) -> None:
         """Store the state now; the hub itself does so only after ``start()`` has returned.

@@ -8,7 +8,7 @@ the session), unavailable (wait and try again).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -25,6 +25,8 @@ API = "/services/apportion/api/v1"
 MAX_OPEN_REQUESTS = 10_000
 #: The service answers a wait after this many seconds at the latest.
 LONGEST_WAIT_S = 25.0
+#: The engine walks through the files of a session that is to become an image.
+SLOW_WORK_S = 60.0
 
 
 class ServiceError(Exception):
@@ -177,15 +179,51 @@ class ServiceClient:
         body = {**account.fields(), "options": dict(options)}
         return await self._post("/spawner/dry-run", body)
 
+    async def glances(self, session_ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """How these sessions stand, by id; those that the service does not know are left out."""
+        answer = await self._post("/spawner/glances", {"ids": list(session_ids)})
+        found = answer.get("sessions")
+        if not isinstance(found, dict):
+            raise ServiceError("the queue service sent no sessions")
+        return found
+
+    async def own(
+        self,
+        account: Account,
+        session_id: str,
+        what: str,
+        values: Mapping[str, Any],
+        *,
+        method: str = "POST",
+        language: str = "en",
+    ) -> dict[str, Any]:
+        """Ask or do something with the account's own session, answered in his language.
+
+        what: panel, extend, in-use, stop or image-request. Raises RequestRefused,
+        SessionConflict with the sentence for the user.
+        """
+        path = f"/spawner/sessions/{quote(session_id, safe='')}/{what}"
+        body = json.dumps({**values, **account.fields()})
+        timeout_s = SLOW_WORK_S if what == "image-request" else None
+        return await self._call(method, path, body=body, timeout_s=timeout_s, language=language)
+
     async def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return await self._call("POST", path, body=json.dumps(body))
 
     async def _call(
-        self, method: str, path: str, *, body: str | None = None, timeout_s: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: str | None = None,
+        timeout_s: float | None = None,
+        language: str = "",
     ) -> dict[str, Any]:
         headers = HTTPHeaders({"Authorization": f"token {self._token}"})
         if body is not None:
             headers["Content-Type"] = "application/json"
+        if language:
+            headers["Accept-Language"] = language
         request = HTTPRequest(
             self._api + path,
             method=method,
@@ -194,6 +232,7 @@ class ServiceClient:
             connect_timeout=5.0,
             request_timeout=timeout_s or self._timeout_s,
             follow_redirects=False,
+            allow_nonstandard_methods=True,  # what is withdrawn is named in a body
         )
         try:
             response = await self._http.fetch(request, raise_error=False)

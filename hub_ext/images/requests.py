@@ -144,6 +144,13 @@ class ImageRequests:
         with self._site.database.transaction() as db:
             return _fresh(db, request_id)
 
+    def newest(self, session_id: str) -> ImageRequestRow | None:
+        """The last one about this session."""
+        query = select(ImageRequestRow).where(ImageRequestRow.session_id == session_id)
+        query = query.order_by(ImageRequestRow.requested_at.desc(), ImageRequestRow.id)
+        with self._site.database.transaction() as db:
+            return db.scalar(query.limit(1))
+
     def find(
         self, *, user: str | None, states: Sequence[str], limit: int, before: float
     ) -> Sequence[ImageRequestRow]:

@@ -22,6 +22,8 @@ ENFORCEMENT = "enforcement"
 """What kept it inside its slice (an MPS daemon) has died."""
 GPU_MEMORY = "gpu_memory"
 """It holds nearly all of its slice's memory, or more."""
+FOLDER = "folder"
+"""A folder that it writes to is full."""
 
 
 def raise_alert(store: SessionStore, session_id: str, code: str, message: str) -> bool:

@@ -23,6 +23,9 @@ from hub_ext.sessions.store import Why, amend, one_session
 from hub_ext.sessions.submission import Submitter
 from hub_ext.site import Site
 
+MAX_LIFETIME_S = 366 * 24 * 3600
+"""The longest lifetime that anybody gives, in seconds."""
+
 
 class SessionChange(BaseModel):
     """Fields that are left out stay. lifetime_s: seconds from its start; null: no end.
@@ -36,7 +39,7 @@ class SessionChange(BaseModel):
     priority: Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY, strict=True)] | None = None
     preemptible: Annotated[bool, Field(strict=True)] | None = None
     requeue: Annotated[bool, Field(strict=True)] | None = None
-    lifetime_s: Annotated[int, Field(ge=60, le=366 * 24 * 3600, strict=True)] | None = None
+    lifetime_s: Annotated[int, Field(ge=60, le=MAX_LIFETIME_S, strict=True)] | None = None
 
 
 def read_session_change(values: Any) -> SessionChange:
@@ -110,9 +113,18 @@ def _check(
     if "preemptible" in values:
         _check_preemptible(db, site, row, values["preemptible"])
     if "lifetime_s" in values:
-        if project is not None and may(role, Action.PRIORITISE) and not may(role, Action.GOVERN):
-            limits = most_for_members(project)
-        _check_lifetime(row, values["lifetime_s"], limits)
+        _check_lifetime(row, values["lifetime_s"], longest_lifetime(db, site, editor, row))
+
+
+def longest_lifetime(db: Session, site: Site, editor: Submitter, row: SessionRow) -> int | None:
+    """Seconds, from its start, that the editor may let a session last; None: no limit."""
+    role = roles_of(db, site.policy, editor.user, editor.groups, editor.admin).get(row.project)
+    project = db.get(ProjectRow, row.project)
+    if project is None or may(role, Action.GOVERN):
+        return None
+    if may(role, Action.PRIORITISE):
+        return most_for_members(project).max_lifetime_s
+    return limits_of(project, db.get(MemberRow, (row.project, row.user))).max_lifetime_s
 
 
 def _check_preemptible(db: Session, site: Site, row: SessionRow, preemptible: bool) -> None:
@@ -129,10 +141,9 @@ def _check_preemptible(db: Session, site: Site, row: SessionRow, preemptible: bo
     check_quotas(site, lineage(read_projects(db), row.project), demand)
 
 
-def _check_lifetime(row: SessionRow, lifetime_s: int | None, limits: MemberLimits) -> None:
+def _check_lifetime(row: SessionRow, lifetime_s: int | None, most: int | None) -> None:
     if row.status not in GRANTED | {Status.PENDING}:
         raise Conflict(f"The session is {row.status}; it cannot be extended.", field="lifetime_s")
-    most = limits.max_lifetime_s
     if most is not None and (lifetime_s is None or lifetime_s > most):
         raise OverLimit(
             f"In project {row.project} a member's session may last {most} s at most.",

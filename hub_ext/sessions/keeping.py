@@ -13,6 +13,17 @@ KEPT = "kept"
 """Code of the step in its history."""
 
 
+def use_now(site: Site, activity: Activity, session_id: str, *, by: str) -> SessionRow:
+    """Count it as used from now on, warned or not. Raises NotFound, Conflict."""
+    row = site.store.get(session_id)
+    if row.notice_code == "idle":
+        return keep(site, activity, session_id, by=by)
+    if row.status != Status.RUNNING:
+        raise Conflict(f"The session is {row.status}; it cannot be kept any more.")
+    activity.in_use(row.user, row.server_name)
+    return row
+
+
 def keep(site: Site, activity: Activity, session_id: str, *, by: str) -> SessionRow:
     """Count it as used from now on, and take the warning back. Raises NotFound, Conflict.
 

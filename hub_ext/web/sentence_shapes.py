@@ -80,6 +80,8 @@ SENTENCES: tuple[str, ...] = (
     "The Docker engine on %(node)s could not start the container: %(why)s",
     "Cancelled before it ran.",
     "Cancelled by the user.",
+    # spawner/notices.py
+    "Links to sessions are switched off at this site.",
 )
 """Whole sentences."""
 

@@ -205,6 +205,11 @@ async def test_the_spawners_part_of_the_api_is_for_nobody_else(lab: RoleLab) -> 
         "ended": f"spawner/sessions/{session}/ended",
         "one ended": "spawner/ended",
         "lookup": "spawner/lookup",
+        "glances": "spawner/glances",
+        **{
+            what: f"spawner/sessions/{session}/{what}"
+            for what in ("panel", "extend", "in-use", "stop", "image-request")
+        },
         "dry run": "spawner/dry-run",
         "form": "spawner/launch-form",
     }

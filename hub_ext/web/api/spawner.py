@@ -30,7 +30,9 @@ _FIRST_LOOK_S = 1.0
 _OUTCOMES = (Status.TERMINATED, Status.CANCELLED, Status.ERROR)
 
 
-class _SpawnerHandler(SpawnerApiHandler):
+class SpawnerHandler(SpawnerApiHandler):
+    """What the hub says in its requests."""
+
     def text(self, values: Any, field: str, *, limit: int = 2000) -> str:
         """A string field of the body. Raises BadValue."""
         value = values.get(field) if isinstance(values, dict) else None
@@ -65,7 +67,7 @@ class _SpawnerHandler(SpawnerApiHandler):
         self.reply(session_json(self.site, row) | {"grant": grant})
 
 
-class RequestsHandler(_SpawnerHandler):
+class RequestsHandler(SpawnerHandler):
     """A spawn of the hub enters the queue here."""
 
     async def post(self) -> None:
@@ -90,7 +92,7 @@ class RequestsHandler(_SpawnerHandler):
         await self.reply_session(row)
 
 
-class WaitHandler(_SpawnerHandler):
+class WaitHandler(SpawnerHandler):
     """Long poll for one session."""
 
     async def get(self, session_id: str) -> None:
@@ -104,7 +106,7 @@ class WaitHandler(_SpawnerHandler):
         await self.reply_session(row)
 
 
-class StatusHandler(_SpawnerHandler):
+class StatusHandler(SpawnerHandler):
     """A spawner reports how far it is."""
 
     async def post(self, session_id: str) -> None:
@@ -141,7 +143,7 @@ class StatusHandler(_SpawnerHandler):
                 row.container_id = container_id
 
 
-class EndedHandler(_SpawnerHandler):
+class EndedHandler(SpawnerHandler):
     """A spawner has let go of its server; idempotent."""
 
     async def post(self, session_id: str | None = None) -> None:
@@ -179,7 +181,7 @@ class EndedHandler(_SpawnerHandler):
         return self.parts.launcher.end(row.id, outcome, why, by="spawner", run_id=row.run_id)
 
 
-class LookupHandler(_SpawnerHandler):
+class LookupHandler(SpawnerHandler):
     """The pending page's question."""
 
     def get(self) -> None:
@@ -192,7 +194,7 @@ class LookupHandler(_SpawnerHandler):
         self.reply(session_json(self.site, row))
 
 
-class SpawnerDryRunHandler(_SpawnerHandler):
+class SpawnerDryRunHandler(SpawnerHandler):
     """The live line of the hub's spawn form."""
 
     async def post(self) -> None:
@@ -205,7 +207,7 @@ class SpawnerDryRunHandler(_SpawnerHandler):
         self.reply(forecast_json(forecasts))
 
 
-class LaunchFormHandler(_SpawnerHandler):
+class LaunchFormHandler(SpawnerHandler):
     """The fields of the hub's spawn page."""
 
     async def post(self) -> None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from sqlalchemy import select
-
-from hub_ext.db.image_models import ImageRequestRow
 from hub_ext.db.models import MemberRow, ProjectRow, SessionRow
 from hub_ext.folders.session_mounts import Mount
 from hub_ext.images.request_states import UNFINISHED
-from hub_ext.images.requests import request_json
+from hub_ext.images.requests import ImageRequests, request_json
 from hub_ext.nodes.engine import SavingEngine
 from hub_ext.projects.limits import limits_of
 from hub_ext.sessions.logs import SessionLog, read_log
@@ -59,11 +56,8 @@ class _OfSession(Page):
         }
 
     def _newest_request(self, session_id: str) -> dict[str, Any] | None:
-        query = select(ImageRequestRow).where(ImageRequestRow.session_id == session_id)
-        query = query.order_by(ImageRequestRow.requested_at.desc(), ImageRequestRow.id)
-        with self.site.database.transaction() as db:
-            row = db.scalar(query.limit(1))
-            return None if row is None else request_json(row)
+        row = ImageRequests(self.site).newest(session_id)
+        return None if row is None else request_json(row)
 
 
 class SessionImage(_OfSession):

@@ -26,6 +26,7 @@ class QueueService:
         self.grant_values = grant or {}
         self.sessions: dict[str, dict[str, Any]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.asked_in: list[tuple[str | None, str, str | None]] = []
         self.refuse_next: tuple[int, dict[str, Any]] | None = None
         #: set to hold back the answer to a request that is already stored
         self.hold_answers: asyncio.Event | None = None
@@ -50,6 +51,8 @@ class QueueService:
             ("/spawner/sessions/([^/]+)/ended", _Ended),
             ("/spawner/ended", _Ended),
             ("/spawner/lookup", _Lookup),
+            ("/spawner/glances", _Glances),
+            ("/spawner/sessions/([^/]+)/(panel|extend|in-use|stop|image-request)", _Own),
             ("/spawner/dry-run", _DryRun),
             ("/spawner/launch-form", _Form),
         ]
@@ -259,6 +262,32 @@ class _Lookup(_Handler):
             self.fail(404, {"code": "not_found", "message": "There is no such session."})
         else:
             self.finish(self.queue.view(session))
+
+
+class _Glances(_Handler):
+    def post(self) -> None:
+        sessions = self.queue.sessions
+        self.finish(
+            {"sessions": {each: sessions[each] for each in self.values["ids"] if each in sessions}}
+        )
+
+
+class _Own(_Handler):
+    """A panel and what is done there; says in which language and by whom it was asked."""
+
+    def post(self, session_id: str, what: str) -> None:
+        session = self.session(session_id)
+        if session is None:
+            return
+        language = self.request.headers.get("Accept-Language")
+        self.queue.asked_in.append((self.request.method, what, language))
+        if what == "image-request":
+            self.finish({"image_request": {"id": "r1", "name": self.values.get("name")}})
+            return
+        more = {"can": {"stop": True}, "links": {"page": f"sessions/{session_id}"}}
+        self.finish({**session, **more, "image_request": {"id": "r1"}})
+
+    delete = post
 
 
 class _DryRun(_Handler):
