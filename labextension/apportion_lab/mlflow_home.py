@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 TEMPLATE = Path(sys.prefix, "share", "apportion", "mlflow.db")
+_EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
+_EXPERIMENT_ID = "MLFLOW_EXPERIMENT_ID"
+_LONGEST_NAME = 250
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 _LOCAL_HOSTS = ("localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*")
 
 
@@ -30,6 +35,73 @@ def prepare_store(target: Path, template: Path = TEMPLATE) -> None:
         return
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def runs_folder(home: Path, mounts: Iterable[Path] = ()) -> Path:
+    """Where a session keeps its runs: a mounted folder named ``mlruns`` if it may write there.
+
+    So a project's folder of that name, mounted in the sessions of its members, has the runs of
+    all of them. Otherwise ~/mlruns, which another session of this home shares; what is mounted
+    there read-only would take no run, and ~/.mlruns stands in for it.
+    """
+    usual = home / "mlruns"
+    shared = sorted(each for each in mounts if each.name == "mlruns" and home in each.parents)
+    for folder in sorted(shared, key=lambda each: each != usual):
+        if os.access(folder, os.W_OK):
+            return folder
+    return home / ".mlruns" if usual in shared else usual
+
+
+def mount_points(mountinfo: str) -> list[Path]:
+    """Of a text like /proc/self/mountinfo (proc(5)), whose paths have octal escapes."""
+    fields = [line.split(" ") for line in mountinfo.splitlines()]
+    return [Path(_ESCAPED.sub(_unescaped, each[4])) for each in fields if len(each) > 4]
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 8))
+
+
+def store_settings(folder: Path, home: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """MLflow's variables for runs that are not in ~/mlruns, where the image puts them.
+
+    A site or an image that names a tracking server of its own keeps it.
+    """
+    usual = f"sqlite:///{home / 'mlruns' / 'mlflow.db'}"
+    if folder == home / "mlruns" or environ.get("MLFLOW_TRACKING_URI", usual) != usual:
+        return {}
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    return {
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": str(folder),
+    }
+
+
+def projects_experiment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The experiment of what runs in a terminal: that of the project, unless one is named."""
+    project = environ.get("APPORTION_PROJECT", "")
+    if not project or _names_experiment(environ):
+        return {}
+    return {_EXPERIMENT: project}
+
+
+def notebooks_experiment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The experiment of a kernel: its notebook's name; without a notebook, the project's.
+
+    JPY_SESSION_NAME is the notebook's path as jupyter_server hands it to the kernel.
+    """
+    named = environ.get(_EXPERIMENT, "")
+    notebook = Path(environ.get("JPY_SESSION_NAME", ""))
+    if named not in {"", environ.get("APPORTION_PROJECT", "")} or environ.get(_EXPERIMENT_ID):
+        return {}
+    if notebook.suffix == ".ipynb" and notebook.stem.strip():
+        return {_EXPERIMENT: notebook.stem.strip()[:_LONGEST_NAME]}
+    return projects_experiment(environ)
+
+
+def _names_experiment(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get(_EXPERIMENT) or environ.get(_EXPERIMENT_ID))
 
 
 def sqlite_path(uri: str) -> Path | None:

@@ -31,8 +31,12 @@ READY_LIMIT_S = 10.0
 
 def main() -> None:
     """Prepare the session's home and run the server until it ends."""
-    prepare_home(Path.home())
+    home = Path.home()
+    runs = mlflow_home.runs_folder(home, _mounts())
+    prepare_home(home, runs)
+    os.environ.update(mlflow_home.store_settings(runs, home, os.environ))
     os.environ.update(mlflow_home.server_access(os.environ))
+    os.environ.update(mlflow_home.projects_experiment(os.environ))
     gc.set_threshold(1_000_000)  # collections during the imports would find nothing
     _server()()
 
@@ -43,14 +47,21 @@ def settled() -> None:
     _ready.set()
 
 
-def prepare_home(home: Path) -> None:
+def _mounts() -> list[Path]:
+    try:
+        return mlflow_home.mount_points(Path("/proc/self/mountinfo").read_text("utf-8", "replace"))
+    except OSError:  # no Linux: a trial without containers mounts nothing
+        return []
+
+
+def prepare_home(home: Path, runs: Path) -> None:
     """Folders of the session and an empty MLflow store; the home starts as an empty mount."""
     runtime = Path(os.environ.get("JUPYTER_RUNTIME_DIR") or home / ".local/share/jupyter/runtime")
     runtime.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        mlflow_home.prepare_store(home / "mlruns" / "mlflow.db")
+        mlflow_home.prepare_store(runs / "mlflow.db")
     except OSError as error:  # a full or read-only home must still open, to be cleared up
-        print(f"Cannot prepare {home / 'mlruns'}: {error}", file=sys.stderr)
+        print(f"Cannot prepare {runs}: {error}", file=sys.stderr)
 
 
 def _server() -> Callable[[], None]:

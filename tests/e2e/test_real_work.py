@@ -93,7 +93,9 @@ def test_three_runs_are_trained_logged_and_compared(
         page.locator(".jp-LauncherCard", has_text="MLflow UI").click()
     mlflow = opened.value
     mlflow.wait_for_url("**/mlflow/**", timeout=120_000)
-    mlflow.goto(mlflow.url.split("#")[0] + "#/experiments/0/runs")
+    # the first experiment is that of the notebook
+    mlflow.goto(mlflow.url.split("#")[0] + "#/experiments/1/runs")
+    expect(mlflow.get_by_text("Untitled", exact=True).first).to_be_visible(timeout=60_000)
     compare_runs(mlflow)
     for metric in ("rmse", "r2"):
         expect(mlflow.get_by_text(metric, exact=True).first).to_be_visible()
@@ -120,7 +122,7 @@ def test_a_hand_started_mlflow_ui_is_reached_through_the_hub(
     )
     shot(page, "1-terminal")
     by_hand = page.context.new_page()
-    by_hand.goto(f"{lab.url}{url}#/experiments/0/runs")
+    by_hand.goto(f"{lab.url}{url}#/experiments/1/runs")
     for name in RUNS:
         expect(by_hand.get_by_text(name).first).to_be_visible(timeout=60_000)
     shot(by_hand, "2-mlflow-by-hand")
