@@ -20,10 +20,12 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: ServerApp) -> None:
-    """The address that JupyterLab asks; the rest waits for ``_start_jupyter_server_extension``."""
+    """Addresses that JupyterLab asks; the rest is ``_start_jupyter_server_extension``'s."""
+    from apportion_lab.apps_handlers import add_app_handlers
     from apportion_lab.handlers import add_handlers
 
     add_handlers(app.web_app)
+    add_app_handlers(app)
 
 
 async def _start_jupyter_server_extension(app: ServerApp) -> None:

@@ -1,4 +1,7 @@
-import { opening } from './opening';
-import { warnings } from './warnings';
+import '../style/index.css';
 
-export default [warnings, opening];
+import { appCards } from './appcards';
+import { opening } from './opening';
+import { plugins } from './plugins';
+
+export default [...plugins, appCards, opening];

@@ -1,25 +1,12 @@
 /** What to show of a session's notice: functions from data to data. */
 
-/** The warning that a session will be stopped. `seconds_left` does not depend on any clock. */
-export interface INotice {
-  code: string;
-  message: string;
-  stops_at: number;
-  seconds_left: number;
-}
-
-/** A session as `GET apportion/session` tells of it. */
-export interface ISession {
-  id: string;
-  name: string;
-  notice: INotice | null;
-  requeue: boolean;
-  page: string;
-}
+import { INotice, ISession } from './answers';
+import { ITranslate } from './format';
 
 /** A notice on this page. `stopsAt`: ms by the browser's own clock. */
 export interface IWarning {
   event: string;
+  code: string;
   session: string;
   cause: string;
   stopsAt: number;
@@ -33,11 +20,6 @@ export type Step =
   | { kind: 'show'; warning: IWarning }
   | { kind: 'withdraw' }
   | { kind: 'clear' };
-
-/** The part of a `TranslationBundle` that is used here. */
-export interface ITranslate {
-  __(text: string, ...values: any[]): string;
-}
 
 /** JupyterLab cuts a notification's text after this many characters. */
 export const LONGEST = 140;
@@ -65,6 +47,7 @@ export function nextStep(shown: IWarning | null, session: ISession, now: number)
 function toWarning(session: ISession, notice: INotice, now: number): IWarning {
   return {
     event: `${session.id} ${notice.code} ${notice.stops_at}`,
+    code: notice.code,
     session: session.id,
     cause: notice.message,
     stopsAt: now + notice.seconds_left * 1000,

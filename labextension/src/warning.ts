@@ -2,15 +2,24 @@ import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 
-import { ISession, IWarning, nextStep, warningText, withdrawnText } from './notices';
+import { ISession } from './answers';
+import { IWarning, nextStep, warningText, withdrawnText } from './notices';
 
 const SAVE_ALL = 'docmanager:save-all';
+const EXTEND_BY_S = 3600;
+
+/** What the user can do about a warning. */
+export interface IWarningActions {
+  inUse(): Promise<void>;
+  extendBy(seconds: number): Promise<void>;
+}
 
 /** Shows the session's notice as one notification, with its time running. */
 export class SessionWarning {
   constructor(
     private readonly _commands: CommandRegistry,
-    private readonly _trans: TranslationBundle
+    private readonly _trans: TranslationBundle,
+    private readonly _actions: IWarningActions
   ) {}
 
   /** Follow what the service says now. */
@@ -38,7 +47,7 @@ export class SessionWarning {
     this._text = this._textNow(warning);
     this._id = Notification.warning(this._text, {
       autoClose: false,
-      actions: this._actions(warning)
+      actions: this._actionsFor(warning)
     });
     this._timer = window.setInterval(() => this._tick(), 1000);
   }
@@ -69,7 +78,7 @@ export class SessionWarning {
     );
   }
 
-  private _actions(warning: IWarning): Notification.IAction[] {
+  private _actionsFor(warning: IWarning): Notification.IAction[] {
     const open: Notification.IAction = {
       label: this._trans.__('About this session'),
       caption: warning.cause,
@@ -87,7 +96,33 @@ export class SessionWarning {
         void this._saveAll();
       }
     };
-    return this._commands.hasCommand(SAVE_ALL) ? [open, save] : [open];
+    const others = this._commands.hasCommand(SAVE_ALL) ? [open, save] : [open];
+    const first = this._wayOut(warning);
+    return first ? [first, ...others] : others;
+  }
+
+  /** What makes the warning go away, if anything does. */
+  private _wayOut(warning: IWarning): Notification.IAction | null {
+    if (warning.code === 'idle') {
+      return {
+        label: this._trans.__('I am here'),
+        caption: this._trans.__('Go on with this session'),
+        displayType: 'accent',
+        callback: () => void this._actions.inUse()
+      };
+    }
+    if (warning.code === 'lifetime') {
+      return {
+        label: this._trans.__('Extend by an hour'),
+        caption: this._trans.__('As far as its project allows'),
+        displayType: 'accent',
+        callback: event => {
+          event.preventDefault(); // it stays until the session is extended indeed
+          void this._actions.extendBy(EXTEND_BY_S);
+        }
+      };
+    }
+    return null;
   }
 
   private async _saveAll(): Promise<void> {

@@ -1,6 +1,5 @@
+import { INotice, ISession } from '../src/answers';
 import {
-  INotice,
-  ISession,
   IWarning,
   LONGEST,
   nextStep,
@@ -27,7 +26,7 @@ const session = (about: INotice | null, values: Partial<ISession> = {}): ISessio
   requeue: true,
   page: '/services/apportion/sessions/a1',
   ...values
-});
+}) as ISession;
 
 function shown(step: Step): IWarning {
   if (step.kind !== 'show') {

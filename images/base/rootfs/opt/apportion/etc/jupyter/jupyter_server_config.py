@@ -4,9 +4,17 @@ import json
 import sys
 from pathlib import Path
 
+# What an app prints goes where its card in JupyterLab finds it; anew with each start.
+PRINTING = 'mkdir -p -m 700 /tmp/apportion-apps && exec "$@" > "/tmp/apportion-apps/$0.log" 2>&1'
+# With the extension its cards show how far an app is; without it jupyter-server-proxy has its own.
+OWN_CARDS = Path(sys.prefix, "share", "jupyter", "labextensions", "apportion-lab").is_dir()
+
 c = get_config()  # noqa: F821
 for path in sorted(Path(__file__).with_name("apps.d").glob("*.json")):
     try:
-        c.ServerProxy.servers.update({path.stem: json.loads(path.read_text("utf-8"))})
-    except (OSError, ValueError) as error:  # the server and the other apps do not suffer from it
+        app = json.loads(path.read_text("utf-8"))
+        app["command"] = ["/bin/sh", "-c", PRINTING, path.stem, *app["command"]]
+        app["launcher_entry"] = {**app.get("launcher_entry", {}), "enabled": not OWN_CARDS}
+        c.ServerProxy.servers.update({path.stem: app})
+    except (OSError, ValueError, KeyError, TypeError) as error:  # the other apps do not suffer
         print(f"{path}: {error}", file=sys.stderr)

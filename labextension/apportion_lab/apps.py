@@ -1,0 +1,232 @@
+"""The image's web apps as jupyter-server-proxy serves them: started, watched, restarted.
+
+jupyter-server-proxy starts an app with the first request for it, and that request waits. Here
+an app is started apart from any page, so that its card can say how far it is, and why it failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tornado import httputil, web
+from tornado.routing import RuleRouter
+
+from apportion_lab.ports import listens
+
+LOG_DIRECTORY = Path("/tmp/apportion-apps")
+"""Where the image's configuration has the apps print to."""
+EXPECTED_S = 20.0
+"""How long a first start takes, as far as nobody knows better."""
+_STOP_S = 10.0
+_MOST_LOG = 16 * 1024
+_MOST_ICON = 64 * 1024
+_LAST_LINE = 300
+
+
+class UnknownApp(Exception):
+    """The image declares no app of this name."""
+
+
+class _NoConnection:
+    """A request that nobody has sent."""
+
+    def set_close_callback(self, callback: object) -> None:
+        """It is never closed."""
+
+
+@dataclass(slots=True)
+class App:
+    """One app. ``handler``, ``state``: of jupyter-server-proxy, with the process in it."""
+
+    name: str
+    title: str
+    icon: str
+    timeout_s: float
+    handler: type[web.RequestHandler]
+    state: dict[str, Any]
+    web_app: web.Application
+    log: Path
+    expected_s: float = EXPECTED_S
+    began_at: float = 0.0
+    """Monotonic s of its last start."""
+    problem: str = ""
+    _was_ready: bool = False
+    _start: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start it unless it runs or starts; returns at once."""
+        if self._start is not None and not self._start.done():
+            return
+        if self._process is not None and self._process.running:
+            return
+        self.state.pop("proc", None)  # what is left of one that has ended
+        self.problem, self.began_at = "", time.monotonic()
+        self._start = asyncio.ensure_future(self._run())
+
+    async def stop(self) -> None:
+        """End it; silently when it does not run."""
+        if self._start is not None and not self._start.done():
+            self._start.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._start
+        process, self.problem = self._process, ""
+        if process is not None and process.running:
+            with contextlib.suppress(TimeoutError, ProcessLookupError):
+                async with asyncio.timeout(_STOP_S):
+                    await process.terminate()
+            if process.running:
+                await process.kill()
+        self.state.pop("proc", None)
+
+    async def describe(self, base_url: str) -> dict[str, Any]:
+        """State: stopped, starting, ready or failed; ``seconds`` since its start."""
+        state = await self._state()
+        seconds = time.monotonic() - self.began_at if state == "starting" else 0.0
+        return {
+            "name": self.name,
+            "title": self.title,
+            "icon": self.icon,
+            "state": state,
+            "seconds": round(seconds, 1),
+            "expected_s": round(self.expected_s, 1),
+            "message": self.problem if state == "failed" else "",
+            "url": f"{base_url}{self.name}/",
+        }
+
+    def printed(self) -> str:
+        """The end of what it has printed since its last start; "" when that is nothing."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _MOST_LOG))
+                return log.read().decode(errors="replace")
+        except OSError:
+            return ""
+
+    @property
+    def _process(self) -> Any:
+        """jupyter-server-proxy's; None when there is none."""
+        process = self.state.get("proc")
+        return process if hasattr(process, "running") else None
+
+    async def _state(self) -> str:
+        if self._start is not None and not self._start.done():
+            return "starting"
+        process = self._process
+        if process is None:
+            return "failed" if self.problem else "stopped"
+        if not process.running:
+            self.problem = f"It has ended. {self._last_line()}".strip()
+            return "failed"
+        if await listens(int(self.state.get("port", 0))):
+            self.problem, self._was_ready = "", True
+            return "ready"
+        if self._was_ready or not self.began_at:
+            # it has died and is being started again; or a page has started it just now
+            self.began_at, self._was_ready = time.monotonic(), False
+        if time.monotonic() - self.began_at > self.timeout_s:
+            self.problem = f"It does not open its port. {self._last_line()}".strip()
+            return "failed"
+        return "starting"
+
+    async def _run(self) -> None:
+        """As jupyter-server-proxy would with a first request; its own lock sees to that."""
+        try:
+            request = httputil.HTTPServerRequest(
+                method="GET",
+                uri=f"/{self.name}/",
+                connection=_NoConnection(),  # type: ignore[arg-type]
+            )
+            handler = self.handler(self.web_app, request, state=self.state)
+            await handler.ensure_process()  # type: ignore[attr-defined]
+        except web.HTTPError:
+            self.problem = self._why_not()
+        except OSError as error:
+            self.problem = f"It cannot be started: {error.strerror or error}."
+        except Exception as error:
+            self.problem = f"It cannot be started: {error}"
+        else:
+            self.expected_s = max(1.0, time.monotonic() - self.began_at)
+
+    def _why_not(self) -> str:
+        waited = time.monotonic() - self.began_at
+        if waited < self.timeout_s - 1:
+            return f"It has ended. {self._last_line()}".strip()
+        return f"It has not opened its port in {self.timeout_s:.0f} s. {self._last_line()}".strip()
+
+    def _last_line(self) -> str:
+        lines = [line for line in self.printed().splitlines() if line.strip()]
+        return lines[-1].strip()[:_LAST_LINE] if lines else ""
+
+
+class Apps:
+    """All apps that the image declares, by name."""
+
+    def __init__(
+        self,
+        web_app: web.Application,
+        declared: Mapping[str, Any],
+        log_directory: Path = LOG_DIRECTORY,
+    ) -> None:
+        handlers = dict(_handlers(web_app))
+        self._apps: dict[str, App] = {}
+        for name, values in declared.items():
+            if name in handlers and isinstance(values, Mapping):
+                handler, state = handlers[name]
+                entry = values.get("launcher_entry") or {}
+                self._apps[name] = App(
+                    name=name,
+                    title=str(entry.get("title") or name),
+                    icon=_icon(str(entry.get("icon_path") or "")),
+                    timeout_s=float(values.get("timeout") or 5),
+                    handler=handler,
+                    state=state,
+                    web_app=web_app,
+                    log=log_directory / f"{name}.log",
+                )
+
+    def get(self, name: str) -> App:
+        """Raises UnknownApp."""
+        if name not in self._apps:
+            raise UnknownApp(name)
+        return self._apps[name]
+
+    async def describe(self, base_url: str) -> list[dict[str, Any]]:
+        """All of them, in the order in which they are declared."""
+        return list(await asyncio.gather(*(app.describe(base_url) for app in self._apps.values())))
+
+
+def _icon(path: str) -> str:
+    """The text of an SVG file; "" when it is none."""
+    try:
+        text = Path(path).read_text("utf-8")[:_MOST_ICON] if path.endswith(".svg") else ""
+    except (OSError, ValueError):
+        return ""
+    return text[text.find("<svg") :] if "<svg" in text else ""
+
+
+def _handlers(
+    web_app: web.Application,
+) -> Iterator[tuple[str, tuple[type[web.RequestHandler], dict[str, Any]]]]:
+    """Handlers of jupyter-server-proxy with their state, by name of the app."""
+    base_url = web_app.settings["base_url"]
+    for rule in _rules(web_app.wildcard_router):
+        state = (getattr(rule, "target_kwargs", None) or {}).get("state")
+        regex = getattr(getattr(rule, "matcher", None), "regex", None)
+        if isinstance(state, dict) and regex is not None:
+            path = regex.pattern.removeprefix(base_url.replace("-", r"\-")).removeprefix(base_url)
+            yield path.removesuffix("$").removesuffix("/(.*)").strip("/"), (rule.target, state)
+
+
+def _rules(router: RuleRouter) -> Iterator[Any]:
+    for rule in router.rules:
+        if isinstance(rule.target, RuleRouter):
+            yield from _rules(rule.target)
+        else:
+            yield rule
