@@ -74,6 +74,8 @@ def _engine(terminal: Terminal, *, may_start: bool) -> Iterator[None]:
             f"The tests need a Docker engine; {found.where}: {found.state.value}.",
             "Start it and run this again, or run only what needs none: ./apportion test --quick.",
         )
+    # Docker takes requests for GPUs only where it finds NVIDIA's hook when it starts.
+    os.environ["PATH"] += f":{PROJECT / 'tests' / 'fakes' / 'nvidia_runtime'}"
     log = PROJECT / "test-results" / "dockerd.log"
     log.parent.mkdir(exist_ok=True)
     with terminal.step("Starting the Docker engine") as step:
