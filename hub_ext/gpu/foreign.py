@@ -18,18 +18,14 @@ def foreign_problems(
     ours: Callable[[int], bool],
 ) -> Mapping[str, str]:
     """By UUID, why a device takes no sessions beside processes that are not ``ours`` (by pid)."""
-    held: dict[str, list[int]] = {}
+    held: dict[str, int] = {}
     for process in processes:
         if not ours(process.pid):
-            held.setdefault(process.uuid, []).append(process.memory_mib or 0)
+            held[process.uuid] = held.get(process.uuid, 0) + (process.memory_mib or 0)
     found = {}
     for device in devices:
-        foreign = held.get(device.uuid, [])
-        if sum(foreign) > max(_ALLOWED_MIB, _ALLOWED_PART * device.memory_mib):
-            amount = f"{sum(foreign) / 1024:.1f} GiB of its memory are held by"
-            found[device.uuid] = f"{amount} {_who(len(foreign))} in no session."
+        mib = held.get(device.uuid, 0)
+        if mib > max(_ALLOWED_MIB, _ALLOWED_PART * device.memory_mib):
+            gib = f"{mib / 1024:.1f}"
+            found[device.uuid] = f"Programs outside of all sessions hold {gib} GiB of its memory."
     return found
-
-
-def _who(count: int) -> str:
-    return "a process that is" if count == 1 else f"{count} processes that are"

@@ -1,6 +1,6 @@
 """What must hold after every pass, for tests and for ``apportion doctor``.
 
-No device over 1000 milli-GPU, no node over its CPU or memory, no limit exceeded,
+No device over its milli-GPU, no node over its CPU or memory, no limit exceeded,
 non-preemptible sessions within quota, every booking complete and on a node that is
 there.
 """

@@ -33,6 +33,15 @@ SENTENCES: tuple[str, ...] = (
     "Needs %(memory)s of memory on one node; the most free is %(most)s (node %(node)s).",
     "Needs %(memory)s of memory on one node beside the GPU; the most free is %(most)s"
     " (node %(node)s).",
+    # hub_ext/metering/watchdog.py
+    "It holds more GPU memory than its slice: %(used)s of %(limit)s GiB.",
+    "It holds nearly all GPU memory of its slice: %(used)s of %(limit)s GiB.",
+    # hub_ext/nodes/device_rows.py
+    "GPU %(number)s takes no sessions: %(problem)s",
+    "GPU %(number)s (MIG %(profile)s) takes no sessions: %(problem)s",
+    "GPU %(number)s takes sessions again.",
+    "GPU %(number)s (MIG %(profile)s) takes sessions again.",
+    "Its GPUs take no sessions: %(problem)s",
     # hub_ext/scheduling/amounts.py: in_line
     "%(place)s in line.",
     "%(place)s in line; %(length)s.",
