@@ -26,6 +26,7 @@ from .launch_form import (
     fetch_launch_form,
     launch_options_from_form,
 )
+from .own_server import KnownByToken
 from .progress import ProgressJournal, stage_event
 from .queue_wait import STILL_ENDING, QueueWait, ServerRequest, SessionEnded, join_only
 from .readiness import ServerExited, wait_until_ready
@@ -45,7 +46,7 @@ START_MARGIN_S = 1.0
 _hub_lifetime = HubLifetime()
 
 
-class ApportionSpawnerMixin(SharedByLink, Spawner):
+class ApportionSpawnerMixin(SharedByLink, KnownByToken, Spawner):
     """Waits in Apportion's queue, then lets the engine's class start the server."""
 
     server: Any  # a property of the hub's Spawner
@@ -59,9 +60,8 @@ class ApportionSpawnerMixin(SharedByLink, Spawner):
     ).tag(config=True)
 
     service_token = Unicode(
-        help="""Secret that hub and service share; it opens the spawner half of Apportion's REST
-        interface. Never handed to a session.
-        """,
+        help="""Secret that hub and service share, never handed to a session; it opens the spawner
+        half of Apportion's REST interface.""",
     ).tag(config=True)
 
     service_name = Unicode(
@@ -73,8 +73,8 @@ class ApportionSpawnerMixin(SharedByLink, Spawner):
         help="""How many servers this hub starts at the same moment; the others wait their turn,
         and their pending page says how many are in front of them.
 
-        A start is about a second of CPU. Default: the number of cores plus two.
-        A site with many nodes sets it to about the sum of their cores.
+        A start is about a second of CPU. Default: the number of cores plus two. A site with many
+        nodes sets it to about the sum of their cores.
         """,
     ).tag(config=True)
 
@@ -367,6 +367,7 @@ class ApportionSpawnerMixin(SharedByLink, Spawner):
                 "placement": self.placement.model_dump(),
                 "running": self.stage == "running",
                 "shared": self.linked,
+                "token": self.token_hash,
             }
         return state
 
@@ -376,7 +377,7 @@ class ApportionSpawnerMixin(SharedByLink, Spawner):
         if saved:
             self.placement = Placement(**saved["placement"])
             self.stage = "running" if saved["running"] else ""
-            self.linked = saved.get("shared", False)
+            self.linked, self.saved_hash = saved.get("shared", False), saved.get("token", "")
 
     def save_state(self) -> None:
         """Store the state now; the hub itself does so only after ``start()`` has returned.

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
+from traitlets.config import LoggingConfigurable
 
 if TYPE_CHECKING:
     from .mixin import ApportionSpawnerMixin
+
+
+class KnownByToken(LoggingConfigurable):
+    """The part of a spawner that knows its server's token.
+
+    JupyterHub forgets the token of a running server when it is restarted; its hash is kept with
+    the spawner's state (``token_hash``), and put back (``saved_hash``).
+    """
+
+    api_token: Any
+    saved_hash = ""
+
+    @property
+    def token_hash(self) -> str:
+        """SHA-256 of the token; "" without one."""
+        return _hash(self.api_token) if self.api_token else self.saved_hash
+
+    def clear_state(self) -> None:
+        """The server is gone, and its token with it."""
+        super().clear_state()
+        self.saved_hash = ""
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def hub_addresses(hub_env: dict[str, Any], server_key: tuple[str, str]) -> dict[str, str]:
@@ -37,8 +64,8 @@ def spawner_of_token(handler: Any, user_name: str, server_name: str) -> Apportio
     """
     spawner = live_spawner(handler.find_user(user_name), server_name)
     scheme, _, token = handler.request.headers.get("Authorization", "").partition(" ")
-    known = spawner.api_token if spawner is not None else ""
-    matches = hmac.compare_digest(token.encode(), known.encode())
+    known = spawner.token_hash if spawner is not None else ""
+    matches = hmac.compare_digest(_hash(token), known)
     if spawner is None or not known or scheme.lower() != "token" or not matches:
         raise web.HTTPError(403)
     return spawner

@@ -324,6 +324,22 @@ async def test_everybody_else_is_refused_alike(
     assert queue.calls == []
 
 
+async def test_a_restarted_hub_knows_the_server_again(
+    make_spawner: Make, owner: ImaginarySpawner, running: dict[str, Any]
+) -> None:
+    found = make_spawner()  # as the hub makes it: without the token that it gave out
+    found.load_state(owner.get_state())
+    asked = Asked(found)
+    await SessionHandler.get(asked, "ann", "")
+
+    assert asked.answer["id"] == running["id"]
+    assert "secret" not in json.dumps(owner.get_state())
+    found.clear_state()
+    with pytest.raises(HTTPError) as refused:
+        await SessionHandler.get(Asked(found), "ann", "")
+    assert refused.value.status_code == 403
+
+
 async def test_a_server_without_a_session_is_not_found(
     make_spawner: Make, queue: QueueService
 ) -> None:
