@@ -193,9 +193,10 @@ def _wheel_sources() -> dict[str, Path]:
 def frontend_sources() -> dict[str, Path]:
     """What npm builds the prebuilt extension from, by the path below labextension/."""
     names = ("package.json", "package-lock.json", "tsconfig.json")
-    below = files_below(LABEXTENSION / "src")
     return {name: LABEXTENSION / name for name in names} | {
-        f"src/{name}": path for name, path in below.items()
+        f"{folder}/{name}": path
+        for folder in ("src", "style")
+        for name, path in files_below(LABEXTENSION / folder).items()
     }
 
 

@@ -141,6 +141,7 @@ PHRASES: tuple[str, ...] = (
     # hub_ext/sessions/culler.py: why a warning is withdrawn
     "its lifetime was extended.",
     "it is in use again.",
+    "it keeps to its slice again.",
     "the hours of its project have changed.",
     "it may keep its folders.",
     "the term of its project has changed.",

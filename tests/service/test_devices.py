@@ -154,10 +154,10 @@ async def test_a_device_full_of_work_from_outside_takes_no_session(site: Site, g
     await DeviceWatch(site).look()
     assert events(site) == [("foreign", 1)]
     assert (
-        "9.0 GiB of its memory are held by a process that is in no session"
+        "Programs outside of all sessions hold 9.0 GiB of its memory."
         in (alerts(site, here)[0]["message"])
     )
-    assert "in no session" in await why_it_waits(site, 2)
+    assert "outside of all sessions" in await why_it_waits(site, 2)
     gpus.running = []
     await DeviceWatch(site).look()
     assert events(site)[-1] == ("back", 1)
