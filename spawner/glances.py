@@ -57,17 +57,21 @@ class Glances:
         return self._error is None and session_id not in self._known
 
     async def _ask(self) -> None:
+        """About all when what is known is old, else about those that have just been opened."""
         now = time.monotonic()
         self._wanted = {key: at for key, at in self._wanted.items() if now - at < WATCHED_S}
-        ids = list(self._wanted)
+        old = now - self._asked_at > FRESH_S
+        ids = [key for key in self._wanted if old or key not in self._known]
         try:
             found: dict[str, dict[str, Any]] = {}
             for start in range(0, len(ids), MOST):
                 found |= await self._service.glances(ids[start : start + MOST])
-            self._known = {key: found.get(key) for key in ids}
+            known = {key: found.get(key) for key in ids}
+            self._known = known if old else self._known | known
             self._error = None
         except ServiceError as error:
-            self._known, self._error = {}, error
+            self._known, self._error, old = {}, error, True
         finally:
-            self._asked_at = time.monotonic()
+            if old:
+                self._asked_at = time.monotonic()
             self._asking = None

@@ -10,7 +10,6 @@ import json
 from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
-from jupyterhub.handlers.base import BaseHandler
 from tornado import web
 
 from hub_ext.web import translation
@@ -20,6 +19,7 @@ from .mixin import ApportionSpawnerMixin
 from .notices import (
     ActionHandler,
     ImageRequestHandler,
+    OwnServerHandler,
     PanelHandler,
     SessionHandler,
     ShareHandler,
@@ -32,17 +32,8 @@ NOT_FOUND = "No access to resources or resources not found"
 SERVICE_AWAY = "The queue service is restarting; your place is kept."
 
 
-class ReadyHandler(BaseHandler):
-    """``POST apportion/ready/USER/SERVER``: a server says, with its own token, that it serves.
-
-    Takes no cookie, so that there is nothing to forge; every refusal looks the same.
-    """
-
-    _accept_cookie_auth = False
-    _accept_token_auth = False
-
-    def check_xsrf_cookie(self) -> None:
-        """Authorised by the server's token alone."""
+class ReadyHandler(OwnServerHandler):
+    """``POST apportion/ready/USER/SERVER``: a server says, with its own token, that it serves."""
 
     async def post(self, user_name: str, server_name: str = "") -> None:
         spawner = spawner_of_token(self, user_name, server_name or "")

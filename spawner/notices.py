@@ -36,8 +36,16 @@ class OwnServerHandler(BaseHandler):
     _accept_cookie_auth = False
     _accept_token_auth = False
 
+    async def prepare(self) -> None:
+        """Nobody is logged in here, and nobody need be looked up."""
+        self._jupyterhub_user = None
+
     def check_xsrf_cookie(self) -> None:
         """Authorised by the server's token alone."""
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """No page: programs ask here."""
+        self.finish({"status": status_code, "message": self._reason})
 
     def reply(self, answer: dict[str, Any], status: int = 200) -> None:
         """JSON."""
@@ -93,8 +101,16 @@ class OwnServerHandler(BaseHandler):
         self.reply(answer | {"age_s": age_s})
 
 
-class SessionHandler(OwnServerHandler):
-    """``GET apportion/session/USER/SERVER``: asked every few seconds by every open page."""
+class QuietHandler(OwnServerHandler):
+    """Asked every few seconds by every open page, which would fill the log."""
+
+    def _log(self) -> None:
+        if self.get_status() >= 400:
+            super()._log()
+
+
+class SessionHandler(QuietHandler):
+    """``GET apportion/session/USER/SERVER``: how the session stands, in a few lines."""
 
     async def get(self, user_name: str, server_name: str = "") -> None:
         """404 when the service knows no such session, 503 while it is away."""
@@ -110,7 +126,7 @@ class SessionHandler(OwnServerHandler):
         self.reply_session(spawner, session, age_s)
 
 
-class PanelHandler(OwnServerHandler):
+class PanelHandler(QuietHandler):
     """``GET apportion/panel/USER/SERVER``: all that the panel shows."""
 
     async def get(self, user_name: str, server_name: str = "") -> None:

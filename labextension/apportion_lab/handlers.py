@@ -56,10 +56,18 @@ class _Handler(APIHandler):
         return values if isinstance(values, dict) else None
 
 
-class SessionHandler(_Handler):
-    """``GET apportion/session``, asked every few seconds while a page is open."""
+class _QuietHandler(_Handler):
+    """Asked every few seconds by an open page: no sign of somebody at work, and no news."""
 
-    _track_activity = False  # an open page is no sign of somebody at work
+    _track_activity = False
+
+    def _log(self) -> None:
+        if self.get_status() >= 400:
+            super()._log()
+
+
+class SessionHandler(_QuietHandler):
+    """``GET apportion/session``: while a page is open."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -67,10 +75,8 @@ class SessionHandler(_Handler):
         self.finish(await self.session.session(self.language))
 
 
-class PanelHandler(_Handler):
-    """``GET apportion/panel``, asked while the panel is visible."""
-
-    _track_activity = False
+class PanelHandler(_QuietHandler):
+    """``GET apportion/panel``: while the panel is visible."""
 
     @web.authenticated
     async def get(self) -> None:

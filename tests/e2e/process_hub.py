@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -86,19 +87,20 @@ class ProcessHub:
         spawner: type[LabSpawner] = LabSpawner,
         gpus: str = "2x16GiB",
         environment: Mapping[str, str] | None = None,
+        config: str = "",
     ) -> None:
+        """``config``: more of the configuration, which hub and service read."""
         self.token = secrets.token_hex(16)
         self.url = f"http://127.0.0.1:{free_port()}"
         self._log = data / "hub.log"
-        config = data / "jupyterhub_config.py"
-        config.write_text(
-            _CONFIG.format(
-                token=self.token,
-                spawner=f"tests.e2e.process_hub.{spawner.__name__}",
-                environment=_session_environment(data),
-                config=str(config),
-            )
+        path = data / "jupyterhub_config.py"
+        wiring = _CONFIG.format(
+            token=self.token,
+            spawner=f"tests.e2e.process_hub.{spawner.__name__}",
+            environment=_session_environment(data),
+            config=str(path),
         )
+        path.write_text(wiring + config)
         python_path = os.pathsep.join([str(ROOT), str(LABEXTENSION)])
         self._environment = os.environ | {
             "PYTHONPATH": python_path,
@@ -109,7 +111,7 @@ class ProcessHub:
             **(environment or {}),
         }
         (data / "var").mkdir()
-        self._command = [sys.executable, "-m", "jupyterhub", "-f", str(config)]
+        self._command = [sys.executable, "-m", "jupyterhub", "-f", str(path)]
         self._directory = data
         self.process = self._start()
 
@@ -181,6 +183,11 @@ class ProcessHub:
         while not self.server(user).get("ready"):
             assert time.monotonic() < deadline, self.log()[-4000:]
             time.sleep(0.2)
+
+    def server_address(self) -> str:
+        """Where sessions reach the hub: not by way of the proxy."""
+        settings = json.loads((self._directory / "var" / "settings.json").read_text())
+        return f"http://127.0.0.1:{settings['hub_port']}/hub"
 
     def service_pid(self) -> int:
         """Of the queue service, a child of the hub."""

@@ -175,6 +175,18 @@ async def test_all_pages_together_cost_the_service_one_question_in_two_seconds(
     assert len(queue.calls[-1][1]["ids"]) == 21
 
 
+async def test_a_page_that_is_opened_is_asked_about_alone(
+    make_spawner: Make, owner: ImaginarySpawner, queue: QueueService
+) -> None:
+    new = make_spawner(api_token="secret")
+    session = queue.add("ann", "new", {})
+    new.placement = Placement(session_id=session["id"], run_id=1, node="gpu-1")
+    await SessionHandler.get(Asked(owner), "ann", "")
+    await SessionHandler.get(Asked(new), "ann", "")
+
+    assert queue.calls[-1] == ("/spawner/glances", {"ids": [session["id"]]})
+
+
 async def test_pages_that_are_closed_are_not_asked_about(
     make_spawner: Make,
     owner: ImaginarySpawner,
