@@ -30,7 +30,8 @@ _TREES = (
 
 _FILES = re.compile(
     r"\.dockerenv|(usr/)?sbin/docker-init"
-    r"|etc/(hostname|hosts|mtab|resolv\.conf|\.pwd\.lock)"
+    r"|etc/(hostname|hosts|ld\.so\.preload|mtab|resolv\.conf|\.pwd\.lock)"
+    r"|usr/local/apportion/libvgpu\.so"
     r"|root/\.(\w+_history|lesshst|viminfo|wget-hsts|sudo_as_admin_successful)"
     r"|var/cache/apt/(archives/.*\.deb|archives/partial/.*|pkgcache\.bin|srcpkgcache\.bin)"
     r"|var/cache/debconf/.*-old|var/lib/dpkg/.*-old"

@@ -94,10 +94,10 @@ def _gpus(reading: Reading) -> Iterator[Metric]:
 
 def _use(reading: Reading) -> Iterator[Metric]:
     """Of running sessions, as far as each is measured."""
-    labels = ("session", "user", "project")
+    labels = ("session", "project")
     holders = {each.session_id: each for node in reading.fleet.nodes for each in node.holders}
     used = [
-        ((session_id, holders[session_id].user, holders[session_id].project), sample)
+        ((session_id, holders[session_id].project), sample)
         for session_id, sample in sorted(reading.use.items())
         if session_id in holders
     ]

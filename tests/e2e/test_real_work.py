@@ -89,8 +89,11 @@ def test_three_runs_are_trained_logged_and_compared(
 
     page.goto(lab.url + session["url"] + "lab?reset")
     page.wait_for_selector(".jp-Launcher", timeout=60_000)
+    page.locator(".jp-LauncherCard", has_text="MLflow UI").click()
+    tab = page.locator("#apportion-app-mlflow")
+    expect(tab.locator(".apl-starting")).to_be_hidden(timeout=120_000)
     with page.context.expect_page() as opened:
-        page.locator(".jp-LauncherCard", has_text="MLflow UI").click()
+        tab.get_by_text("Open in a new tab").click()
     mlflow = opened.value
     mlflow.wait_for_url("**/mlflow/**", timeout=120_000)
     # the first experiment is that of the notebook
