@@ -74,10 +74,21 @@ def configuration() -> str:
     lines = [GENERATED, "", "# Configuration", "", CONFIGURATION_INTRO]
     for cls, owner in CONFIGURED:
         lines += [f"## {cls.__name__}", "", _first_paragraph(cls), ""]
-        for name, trait in sorted(owner.class_own_traits(config=True).items()):
+        for name, trait in sorted(_options(owner).items()):
             lines += [f"### {cls.__name__}.{name}", "", _trait_facts(cls, name, trait), ""]
             lines += [inspect.cleandoc(trait.help), ""]
     return _text(lines)
+
+
+def _options(owner: type[HasTraits]) -> dict[str, TraitType[Any, Any]]:
+    """Its own traits, and those of the parts of a spawner that it is made of."""
+    parts = [each for each in owner.__bases__ if each.__module__.startswith("spawner.")]
+    told = {known for _, known in CONFIGURED}
+    found = dict(owner.class_own_traits(config=True))
+    for part in parts:
+        if issubclass(part, HasTraits) and part not in told:
+            found |= part.class_own_traits(config=True)
+    return found
 
 
 def _first_paragraph(cls: type) -> str:
