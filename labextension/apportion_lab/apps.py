@@ -144,6 +144,10 @@ class App:
                 connection=_NoConnection(),  # type: ignore[arg-type]
             )
             handler = self.handler(self.web_app, request, state=self.state)
+            port = int(handler.port)  # type: ignore[attr-defined]
+            if await listens(port):  # what answers there would be taken for it
+                self.problem = f"Port {port} is used by another program."
+                return
             await handler.ensure_process()  # type: ignore[attr-defined]
         except web.HTTPError:
             self.problem = self._why_not()
@@ -216,7 +220,7 @@ def _handlers(
 ) -> Iterator[tuple[str, tuple[type[web.RequestHandler], dict[str, Any]]]]:
     """Handlers of jupyter-server-proxy with their state, by name of the app."""
     base_url = web_app.settings["base_url"]
-    for rule in _rules(web_app.wildcard_router):
+    for rule in _rules(web_app.default_router):
         state = (getattr(rule, "target_kwargs", None) or {}).get("state")
         regex = getattr(getattr(rule, "matcher", None), "regex", None)
         if isinstance(state, dict) and regex is not None:

@@ -9,6 +9,8 @@ import { AppsClient, cardLabel, IApp, portProblem, readPort } from './apps';
 import { AppWidget, PageWidget } from './appwidget';
 
 const LOOK_MS = 10000;
+/** After the kernels. */
+const RANK = 1000;
 const OPEN_PORT = 'apportion-lab:open-port';
 
 const portIcon = new LabIcon({
@@ -24,6 +26,7 @@ class AppCards {
     private readonly _app: JupyterFrontEnd,
     private readonly _client: AppsClient,
     private readonly _trans: TranslationBundle,
+    private readonly _category: string,
     private readonly _launcher: ILauncher | null,
     private readonly _palette: ICommandPalette | null
   ) {}
@@ -70,7 +73,7 @@ class AppCards {
   /** Put the card there anew: the launcher shows a label as it was when the card came. */
   private _place(command: string, rank: number): void {
     this._items.get(command)?.dispose();
-    const item = this._launcher?.add({ command, category: this._trans.__('Apps'), rank });
+    const item = this._launcher?.add({ command, category: this._category, rank: RANK + rank });
     if (item) {
       this._items.set(command, item);
     }
@@ -110,7 +113,7 @@ class AppCards {
       execute: () => this._openPort()
     });
     this._palette?.addItem({ command: OPEN_PORT, category: t.__('Apportion') });
-    this._launcher?.add({ command: OPEN_PORT, category: t.__('Apps'), rank: 100 });
+    this._launcher?.add({ command: OPEN_PORT, category: this._category, rank: RANK + 100 });
   }
 
   private async _openPort(): Promise<void> {
@@ -166,7 +169,9 @@ export const appCards: JupyterFrontEndPlugin<void> = {
   ): void => {
     const trans = (translator ?? nullTranslator).load('apportion_lab');
     const client = new AppsClient(app.serviceManager.serverSettings);
-    const cards = new AppCards(app, client, trans, launcher, palette);
+    // among the notebooks, where they are seen; the name is JupyterLab's own
+    const category = (translator ?? nullTranslator).load('jupyterlab').gettext('Notebook');
+    const cards = new AppCards(app, client, trans, category, launcher, palette);
     // a server without our extension has no apps to tell of
     void app.restored.then(() => cards.start()).catch(() => undefined);
   }

@@ -30,6 +30,7 @@ export class SessionPanel extends Widget {
     super();
     this.id = 'apportion-session-panel';
     this.addClass('apl-panel');
+    this.node.tabIndex = -1; // focused when it is opened, so that the keyboard goes on from there
     this._build();
     this._state.changed.connect(this._render, this);
     this._render();
@@ -175,7 +176,7 @@ export class SessionPanel extends Widget {
       left === null ? t.__('No end is in sight.') : t.__('%1 left', duration(left, t))
     );
     this._left.dataset.level = panel.notice ? 'red' : levelOfTime(left);
-    setText(this._why, left === null ? '' : message);
+    setText(this._why, left === null ? '' : t.__('Then: %1', message));
     const limited = idle.limit_s !== null;
     setShown(this._idle, limited);
     setShown(this._here, limited);

@@ -78,7 +78,7 @@ const session: JupyterFrontEndPlugin<void> = {
         icon,
         execute: () => {
           app.shell.activateById(panel.id);
-          panel.node.querySelector<HTMLElement>('button:not([hidden])')?.focus();
+          panel.node.focus({ preventScroll: true });
         }
       });
       app.shell.add(panel, 'right', { rank: 300 });

@@ -82,6 +82,8 @@ def test_what_is_of_the_session_alone_is_gone(layer: Layer) -> None:
         "root/.cache/pip/http/a",
         "root/.local/share/jupyter/runtime/kernel-1.json",
         "etc/hostname",
+        "etc/ld.so.preload",
+        "usr/local/apportion/libvgpu.so",
         "etc/hosts",
         "etc/resolv.conf",
         "var/cache/apt/archives/sudo.deb",
