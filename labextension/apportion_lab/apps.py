@@ -144,6 +144,7 @@ class App:
                 connection=_NoConnection(),  # type: ignore[arg-type]
             )
             handler = self.handler(self.web_app, request, state=self.state)
+            self.log.unlink(missing_ok=True)
             port = int(handler.port)  # type: ignore[attr-defined]
             if await listens(port):  # what answers there would be taken for it
                 self.problem = f"Port {port} is used by another program."
@@ -170,7 +171,7 @@ class App:
 
 
 class Apps:
-    """All apps that the image declares, by name."""
+    """All apps that the image declares (jupyter-server-proxy's ServerProcess), by name."""
 
     def __init__(
         self,
@@ -180,15 +181,14 @@ class Apps:
     ) -> None:
         handlers = dict(_handlers(web_app))
         self._apps: dict[str, App] = {}
-        for name, values in declared.items():
-            if name in handlers and isinstance(values, Mapping):
+        for name, process in declared.items():
+            if name in handlers:
                 handler, state = handlers[name]
-                entry = values.get("launcher_entry") or {}
                 self._apps[name] = App(
                     name=name,
-                    title=str(entry.get("title") or name),
-                    icon=_icon(str(entry.get("icon_path") or "")),
-                    timeout_s=float(values.get("timeout") or 5),
+                    title=process.launcher_entry.title or name,
+                    icon=_icon(process.launcher_entry.icon_path),
+                    timeout_s=float(process.timeout),
                     handler=handler,
                     state=state,
                     web_app=web_app,

@@ -97,11 +97,19 @@ class PortHandler(_AppHandler):
         self.finish({"state": "ok", "port": port, "answer": await probe(port), "url": url})
 
 
+def _declared(server: ServerApp) -> dict[str, Any]:
+    """As jupyter-server-proxy reads them; none where it is not installed."""
+    try:
+        from jupyter_server_proxy.config import ServerProxy
+    except ImportError:
+        return {}
+    return dict(ServerProxy(parent=server).servers)
+
+
 def add_app_handlers(server: ServerApp) -> None:
     """Serve them below the server's base URL."""
     app = server.web_app
-    declared: Any = server.config.get("ServerProxy", {}).get("servers", {})
-    app.settings["apportion_declared_apps"] = dict(declared)
+    app.settings["apportion_declared_apps"] = _declared(server)
     app.settings["apportion_port"] = server.port
     routes = [
         ("apportion/apps", AppsHandler),

@@ -91,9 +91,10 @@ export class SessionPanel extends Widget {
       refused: t.__('The hub does not know this server any more. Save your work, and start the session again.'),
       none: t.__('This server does not run under Apportion.')
     };
-    setShown(this._connection, connection !== 'ok');
-    setText(this._connection, words[connection] ?? '');
-    setShown(this._body, session !== null);
+    const said = words[connection] ?? (panel ? '' : words.unknown);
+    setShown(this._connection, said !== '');
+    setText(this._connection, said);
+    setShown(this._body, panel !== null); // its buttons are about what it shows
     this._body.classList.toggle('apl-old', connection !== 'ok');
     if (session) {
       this._renderSession(session);

@@ -253,6 +253,7 @@ def test_others_work_in_a_session_that_is_shared_until_that_is_taken_back(
     guest.goto(link)
     guest.get_by_role("button", name=re.compile("Accept|Join|Access")).click()
     guest.goto(f"{lab.url}{session['url']}lab")
+    guest.get_by_role("button", name="Authorize").click()  # the guest tells who he is
     expect(guest.locator(".jp-Launcher")).to_be_visible(timeout=60_000)
     panel(page).get_by_role("button", name="Stop sharing").click(timeout=15_000)
     expect(toast(page, "Nobody else has access")).to_be_visible(timeout=15_000)
@@ -277,7 +278,10 @@ def test_the_session_is_stopped_after_a_question(
     )
 
 
-def test_it_is_read_in_japanese(lab: Lab, session: dict[str, Any], page: Page, shot: Shot) -> None:
+def test_it_is_read_in_japanese(lab: Lab, window: Any, shot: Shot) -> None:
+    chie = lab.person("chie")
+    (session,) = chie.submit(name="work", fgpu=0.5, lifetime_s=7200, **SMALL)
+    session = chie.running(session["id"])
     lab.run_in(
         session["id"],
         "sh",
@@ -285,10 +289,12 @@ def test_it_is_read_in_japanese(lab: Lab, session: dict[str, Any], page: Page, s
         "d=/home/work/.jupyter/lab/user-settings/@jupyterlab/translation-extension;"
         ' mkdir -p $d; echo \'{"locale": "ja_JP"}\' > $d/plugin.jupyterlab-settings',
     )
+    page: Page = window(chie)
     open_lab(page, lab, session)
     expect(status(page)).to_contain_text("残り", timeout=30_000)
     expect(panel(page)).to_contain_text("プロジェクト")
     shot(page, "1-japanese")
+    chie.stop_all()
 
 
 def card(page: Page, title: str) -> Locator:

@@ -23,7 +23,7 @@ SERVE = "import http.server,sys; http.server.HTTPServer(('127.0.0.1', int(sys.ar
 SERVE += " http.server.SimpleHTTPRequestHandler).serve_forever()"
 NEVER = "import time; print('looking for my settings', flush=True); time.sleep(60)"
 DIES = "import sys; print('no licence'); sys.exit(3)"
-LINE = 'exec "$@" > "{log}" 2>&1'
+LINE = 'exec "$@" >> "{log}" 2>&1'
 
 
 def declared(tmp_path: Path, **programs: str) -> dict[str, Any]:
@@ -48,9 +48,9 @@ async def apps(tmp_path: Path) -> AsyncIterator[Apps]:
     values["absent"] = {"command": ["/nowhere/program"], "timeout": 3}
     application = web.Application([], base_url=BASE_URL)
     configured = ServerProxy()
-    processes = [make_server_process(name, each, configured) for name, each in values.items()]
-    application.add_handlers(".*", make_handlers(BASE_URL, processes))
-    made = Apps(application, values, tmp_path)
+    processes = {name: make_server_process(name, values[name], configured) for name in values}
+    application.add_handlers(".*", make_handlers(BASE_URL, list(processes.values())))
+    made = Apps(application, processes, tmp_path)
     yield made
     for name in values:
         await made.get(name).stop()
@@ -153,9 +153,9 @@ async def test_two_apps_on_one_port(tmp_path: Path) -> None:
         each["port"] = port
     application = web.Application([], base_url=BASE_URL)
     configured = ServerProxy()
-    processes = [make_server_process(name, each, configured) for name, each in values.items()]
-    application.add_handlers(".*", make_handlers(BASE_URL, processes))
-    apps = Apps(application, values, tmp_path)
+    processes = {name: make_server_process(name, values[name], configured) for name in values}
+    application.add_handlers(".*", make_handlers(BASE_URL, list(processes.values())))
+    apps = Apps(application, processes, tmp_path)
     try:
         apps.get("one").start()
         await in_state(apps, "one", "ready")

@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-# What an app prints goes where its card in JupyterLab finds it; anew with each start.
-PRINTING = 'mkdir -p -m 700 /tmp/apportion-apps && exec "$@" > "/tmp/apportion-apps/$0.log" 2>&1'
+# What an app prints goes where its card in JupyterLab finds it.
+PRINTING = 'mkdir -p -m 700 /tmp/apportion-apps && exec "$@" >> "/tmp/apportion-apps/$0.log" 2>&1'
 # With the extension its cards show how far an app is; without it jupyter-server-proxy has its own.
 OWN_CARDS = Path(sys.prefix, "share", "jupyter", "labextensions", "apportion-lab").is_dir()
 
