@@ -124,6 +124,8 @@ class Site:
     """What running sessions use."""
     mps_problems: Mapping[str, str] = field(default_factory=dict)
     """By UUID, why sessions cannot share a device by MPS now."""
+    mps_ready: frozenset[str] | None = None
+    """UUIDs of the devices whose MPS daemon serves; None: nobody looks after daemons."""
 
     @property
     def mps_dir(self) -> Path:

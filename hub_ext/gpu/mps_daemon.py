@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub_ext.gpu.enforcers.mps import pipe_directory
+from hub_ext.gpu.mps_processes import end_all, processes_of
 
 PROGRAM = "nvidia-cuda-mps-control"
 ANSWER_S = 5.0
@@ -56,8 +56,9 @@ class MpsDaemon:
                 f"{PROGRAM} is not on this node's PATH: install CUDA MPS, which comes with the"
                 " driver, or choose another enforcer."
             )
-        self._make_directories()
+        end_all(processes_of(self._pipes))
         try:
+            self._make_directories()
             with (self._home / "daemon.log").open("ab") as log:
                 self._child = subprocess.Popen(
                     [PROGRAM, "-f"],
@@ -68,9 +69,9 @@ class MpsDaemon:
                     start_new_session=True,
                     umask=0,  # sessions run as another user and open its pipes
                 )
+            self._write_note(self._child.pid)
         except OSError as error:
             raise MpsUnavailable(f"{PROGRAM} cannot be started: {error.strerror}.") from error
-        self._write_note(self._child.pid)
 
     def runs(self) -> bool:
         """Whether its process is there, started by this service or by the one before."""
@@ -86,17 +87,18 @@ class MpsDaemon:
         self._command("get_server_list")
 
     def quit(self) -> None:
-        """End it; killed when it does not go. Silently when it does not run."""
+        """End it with its servers; killed when they do not go. Silently when it does not run."""
         process = self._read_note()
         if process is not None and process.runs:
             with suppress(MpsUnavailable, subprocess.TimeoutExpired):
                 self._command("quit")
                 self._await_end()
-            with suppress(ProcessLookupError):
-                if process.runs:
-                    os.kill(process.pid, signal.SIGKILL)
+            if process.runs:
+                end_all([process.pid])
+        end_all(processes_of(self._pipes))
         if self._child is not None:
-            self._child.wait(ANSWER_S)
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(ANSWER_S)
             self._child = None
         self._note.unlink(missing_ok=True)
 
@@ -130,11 +132,16 @@ class MpsDaemon:
         }
 
     def _make_directories(self) -> None:
-        """Pipes of a daemon that has died are in the way of the next."""
-        shutil.rmtree(self._pipes, ignore_errors=True)
+        """Pipes of a daemon that has died are in the way of the next. The directory itself stays:
+        running containers have it mounted, and would never see another of its name."""
         (self._home / "log").mkdir(parents=True, exist_ok=True)
-        self._pipes.mkdir()
+        self._pipes.mkdir(exist_ok=True)
         self._pipes.chmod(0o777)
+        for left in self._pipes.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
     def _write_note(self, pid: int) -> None:
         scratch = self._note.with_suffix(".new")

@@ -84,8 +84,9 @@ def change_node(
     for field, value in given.items():
         setattr(node, field, value)
     db.flush()
-    check_no_other_enforcer(db, [node], default_enforcer)
     after = _state(node)
+    if any(before[field] != after[field] for field in ("enforcer", "resource_group")):
+        check_no_other_enforcer(db, [node], default_enforcer)
     if after != before:
         note(db, by, _action(before, after), name, None, before, after)
     return node

@@ -60,11 +60,13 @@ class SnapshotView:
     images: frozenset[str] | None = None
     reservations: Mapping[str, tuple[model.TaskPlacement, ...]] = field(default_factory=dict)
     history: UsageHistory = field(default_factory=UsageHistory)
+    mps_ready: frozenset[str] | None = None
 
 
 def view_of(site: Site) -> SnapshotView:
     """The view of the running service."""
-    return SnapshotView(site.policy, frozenset(site.images), site.reservations or {}, site.history)
+    images = frozenset(site.images)
+    return SnapshotView(site.policy, images, site.reservations or {}, site.history, site.mps_ready)
 
 
 def read_snapshot(
@@ -169,7 +171,7 @@ def _session(
 
 def _nodes(db: Session, view: SnapshotView, now: float) -> tuple[model.Node, ...]:
     closed = closed_groups(db, now, view.policy.timezone)
-    devices = _devices(db, view.policy)
+    devices = _devices(db, view)
     query = select(NodeRow).options(lazyload(NodeRow.devices)).order_by(NodeRow.name)
     return tuple(
         _node(row, tuple(devices.get(row.name, ())), view.images, closed)
@@ -198,10 +200,10 @@ def _node(
     )
 
 
-def _devices(db: Session, policy: Policy) -> dict[str, list[model.Device]]:
+def _devices(db: Session, view: SnapshotView) -> dict[str, list[model.Device]]:
     """The devices of each node."""
     found: dict[str, list[model.Device]] = {}
-    for row, use in read_device_uses(db, policy).values():
+    for row, use in read_device_uses(db, view.policy, mps_ready=view.mps_ready).values():
         device = model.Device(
             row.device,
             row.memory_mib,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy import func, select
@@ -64,9 +64,15 @@ def check_no_other_enforcer(db: Session, nodes: Collection[NodeRow], default: st
 
 
 def read_device_uses(
-    db: Session, policy: Policy, nodes: Collection[str] | None = None
+    db: Session,
+    policy: Policy,
+    nodes: Collection[str] | None = None,
+    mps_ready: Collection[str] | None = None,
 ) -> dict[tuple[str, int], tuple[DeviceRow, DeviceUse]]:
-    """Devices by node and number, with what they give now; ``nodes`` None: of all nodes."""
+    """Devices by node and number, with what they give now; ``nodes`` None: of all nodes.
+
+    ``mps_ready``: UUIDs of those whose MPS daemon serves; None: that is not asked.
+    """
     query = (
         select(DeviceRow, NodeRow.gpu_problem, NodeRow.enforcer, ResourceGroupRow.enforcer)
         .join(NodeRow, NodeRow.name == DeviceRow.node)
@@ -75,10 +81,26 @@ def read_device_uses(
     )
     if nodes is not None:
         query = query.where(DeviceRow.node.in_(nodes))
+    library = policy.hami_library is not None and policy.hami_library.is_file()
+    others = _enforcers_in_force(db)
     found = {}
     for row, gpu_problem, of_node, of_group in db.execute(query):
         chosen = enforcer_of(of_node, of_group, policy.default_enforcer)
-        use = device_use(row, chosen, hami_library=policy.hami_library is not None)
+        use = device_use(row, chosen, hami_library=library)
         problem = row.problem or use.problem or ("" if row.simulated else gpu_problem)
+        if not problem and others.get((row.node, row.device), set()) - {use.enforcer}:
+            problem = "It is held under another enforcer; it is free when those sessions end."
+        elif not problem and use.enforcer == "mps" and mps_ready is not None:
+            problem = "" if row.uuid in mps_ready else "Its MPS daemon does not serve yet."
         found[row.node, row.device] = (row, replace(use, problem=problem))
+    return found
+
+
+def _enforcers_in_force(db: Session) -> Mapping[tuple[str, int], set[str]]:
+    """By node and device, what the sessions there are held by. The site's choice may be another
+    after a restart of the service."""
+    query = select(SliceRow.node, SliceRow.device, SliceRow.enforcer).distinct()
+    found: dict[tuple[str, int], set[str]] = {}
+    for node, device, enforcer in db.execute(query.where(SliceRow.enforcer != "")):
+        found.setdefault((node, device), set()).add(enforcer)
     return found

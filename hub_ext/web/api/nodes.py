@@ -47,14 +47,14 @@ class NodeApiHandler(AdminApiHandler):
         """All nodes by name, with what is booked on each."""
         nodes = db.scalars(select(NodeRow).order_by(NodeRow.name)).all()
         booked, closed, unit = booked_of(db), self.closed(db), self.site.policy.unit
-        uses = read_device_uses(db, self.site.policy)
+        uses = read_device_uses(db, self.site.policy, mps_ready=self.site.mps_ready)
         return [_node_json(node, booked[node.name], closed, unit, uses) for node in nodes]
 
     def node_json(self, db: Session, name: str) -> dict[str, Any]:
         """One of them. Raises NotFound."""
         node = existing_node(db, name)
         booked = booked_of(db, name)[name]
-        uses = read_device_uses(db, self.site.policy, [name])
+        uses = read_device_uses(db, self.site.policy, [name], self.site.mps_ready)
         return _node_json(node, booked, self.closed(db), self.site.policy.unit, uses)
 
 
