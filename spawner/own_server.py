@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
@@ -25,14 +26,27 @@ class KnownByToken(LoggingConfigurable):
     saved_hash = ""
 
     @property
+    def server_key(self) -> tuple[str, str]:
+        """Names of its user and of its server."""
+        raise NotImplementedError
+
+    @property
     def token_hash(self) -> str:
         """SHA-256 of the token; "" without one."""
         return _hash(self.api_token) if self.api_token else self.saved_hash
+
+    def start_polling(self) -> None:
+        """The server runs: from now on it is found without asking the hub's database."""
+        super().start_polling()
+        _running[self.server_key] = self
 
     def clear_state(self) -> None:
         """The server is gone, and its token with it."""
         super().clear_state()
         self.saved_hash = ""
+
+
+_running: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
 
 
 def _hash(token: str) -> str:
@@ -62,10 +76,18 @@ def spawner_of_token(handler: Any, user_name: str, server_name: str) -> Apportio
 
     Raises HTTPError 403, the same whatever is wrong.
     """
-    spawner = live_spawner(handler.find_user(user_name), server_name)
     scheme, _, token = handler.request.headers.get("Authorization", "").partition(" ")
-    known = spawner.token_hash if spawner is not None else ""
-    matches = hmac.compare_digest(_hash(token), known)
-    if spawner is None or not known or scheme.lower() != "token" or not matches:
-        raise web.HTTPError(403)
-    return spawner
+    if scheme.lower() == "token" and token:
+        running = _running.get((user_name, server_name))
+        if running is not None and _is_of(running, token):
+            found: ApportionSpawnerMixin = running
+            return found
+        spawner = live_spawner(handler.find_user(user_name), server_name)
+        if spawner is not None and _is_of(spawner, token):
+            return spawner
+    raise web.HTTPError(403)
+
+
+def _is_of(spawner: KnownByToken, token: str) -> bool:
+    known = spawner.token_hash
+    return bool(known) and hmac.compare_digest(_hash(token), known)

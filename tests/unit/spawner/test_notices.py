@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from imaginary_spawner import ImaginarySpawner
 from queue_service import QueueService
+from server_driver import MakeServer
 from tornado.web import HTTPError
 
 from spawner import glances
@@ -350,6 +351,23 @@ async def test_a_restarted_hub_knows_the_server_again(
     with pytest.raises(HTTPError) as refused:
         await SessionHandler.get(Asked(found), "ann", "")
     assert refused.value.status_code == 403
+
+
+async def test_a_running_server_is_found_without_the_hubs_database(
+    make_server: MakeServer,
+) -> None:
+    server = make_server("zoe", api_token="zoes")
+    await server.run()
+    asked = Asked(server.spawner, "token zoes")
+    asked.find_user = pytest.fail  # type: ignore[method-assign]
+    await SessionHandler.get(asked, "zoe", "")
+
+    assert asked.answer["status"] == "RUNNING"
+    await server.stop()
+    server.spawner.clear_state()
+    refused = Asked(server.spawner, "token zoes")
+    with pytest.raises(HTTPError):
+        await SessionHandler.get(refused, "zoe", "")
 
 
 async def test_a_server_without_a_session_is_not_found(
