@@ -12,6 +12,7 @@ import pytest
 from hub_ext.db.folder_models import FolderRow, StorageQuotaRow
 from hub_ext.db.models import ProjectRow, SessionRow, SliceRow
 from hub_ext.folders.fullness import tell_of_full
+from hub_ext.folders.measuring import LONGEST_S, REST, SHORTEST_S, Pace
 from hub_ext.hub_client import HubServer
 from hub_ext.metering.samples import Sample
 from hub_ext.nodes import inventory
@@ -438,3 +439,12 @@ async def test_a_folder_that_is_nearly_full_keeps_its_alert(desk: Desk) -> None:
     tell_of_full(desk.site, {("user", "ann")})
 
     assert [alert["code"] for alert in desk.row().alerts] == ["folder"]
+
+
+def test_what_a_running_session_writes_to_is_measured_every_ten_minutes() -> None:
+    still = Pace(interval_s=LONGEST_S, took_s=1.0)
+    large = Pace(interval_s=LONGEST_S, took_s=100.0)
+
+    assert still.due_at(0.0, touched=False) == LONGEST_S
+    assert still.due_at(0.0, touched=False, written=True) == SHORTEST_S
+    assert large.due_at(0.0, touched=False, written=True) == REST * 100.0
