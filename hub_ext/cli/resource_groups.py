@@ -21,7 +21,14 @@ def _settings(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="HOURS",
         help="Open hours such as 'mon-fri 18:00-08:00'; may be repeated; 'always'.",
     )
-    return click.option("--title", help="What people read.")(hours(function))
+    enforcer = click.option(
+        "--enforcer",
+        type=Unless(click.STRING, "-"),
+        metavar="ENFORCER",
+        help="Of its nodes that have none of their own: mps, hami, mig, timeslice or whole;"
+        " '-' is the site's.",
+    )
+    return click.option("--title", help="What people read.")(hours(enforcer(function)))
 
 
 @click.group(name="resource-group")
@@ -67,7 +74,7 @@ def create(client: Client, as_json: bool, name: str, **values: Any) -> None:
 @_settings
 @service_command
 def set_(client: Client, as_json: bool, name: str, **values: Any) -> None:
-    """Change its title or hours."""
+    """Change its title, hours or enforcer."""
     body = body_of(values)
     if not body:
         raise click.UsageError("Say what to change; see --help.")

@@ -47,6 +47,8 @@ def test_a_node_that_takes_no_sessions_says_why(service: ScriptedService, cli: C
         (["drain", "local"], {"drained": True}),
         (["resume", "local"], {"drained": False}),
         (["group", "local", "night"], {"resource_group": "night"}),
+        (["enforcer", "local", "timeslice"], {"enforcer": "timeslice"}),
+        (["enforcer", "local", "-"], {"enforcer": None}),
     ],
 )
 def test_a_change_is_sent_and_its_effect_told(
@@ -107,6 +109,21 @@ def test_resource_groups_are_made_and_changed_with_their_hours(
     assert changed.body == {"hours": None}
     GroupChange.model_validate(changed.body)
     assert gone.stdout == "Resource group night is gone.\n"
+
+
+def test_the_enforcer_of_a_resource_group_is_chosen_and_left_to_the_site_again(
+    service: ScriptedService, cli: Cli
+) -> None:
+    service.says("POST", "resource-groups", "group-created")
+    service.says("PATCH", "resource-groups/night", "group-created")
+    cli("resource-group", "create", "night", "--enforcer", "whole")
+    cli("resource-group", "set", "night", "--enforcer", "-")
+
+    made, changed = service.requests
+    assert made.body == {"name": "night", "enforcer": "whole"}
+    NewGroup.model_validate(made.body)
+    assert changed.body == {"enforcer": None}
+    GroupChange.model_validate(changed.body)
 
 
 def test_resource_groups_are_listed_with_hours_and_nodes(
