@@ -54,10 +54,12 @@ def test_hami_limits_each_device_and_mounts_its_library_read_only() -> None:
     assert not settings.ipc_host
 
 
-def test_hami_counts_devices_as_the_program_does() -> None:
-    env = ENFORCERS["hami"].settings([WHOLE, HALF], PLACE).env
-    assert env["CUDA_DEVICE_MEMORY_LIMIT_0"] == "16384m"
-    assert env["CUDA_DEVICE_MEMORY_LIMIT_1"] == "8192m"
+@pytest.mark.parametrize("slices", [[WHOLE, HALF], [HALF, WHOLE]])
+def test_hami_counts_devices_as_the_program_does(slices: list[HeldSlice]) -> None:
+    env = ENFORCERS["hami"].settings(slices, PLACE).env
+    assert env["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert env["CUDA_DEVICE_MEMORY_LIMIT_0"] == "8192m"
+    assert env["CUDA_DEVICE_MEMORY_LIMIT_1"] == "16384m"
 
 
 @pytest.mark.parametrize("name", ["mig", "timeslice", "whole"])
