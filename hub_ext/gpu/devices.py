@@ -58,8 +58,12 @@ class MeasuredGpus(Protocol):
         """By UUID, the part (0 to 1) of the last moment in which the device computed."""
         ...
 
-    def processes(self) -> list[GpuProcess] | None:
-        """The processes on all devices; None when they cannot be read now."""
+    def processes(self, *, computing: bool = True) -> dict[str, list[GpuProcess]] | None:
+        """By UUID, of the devices whose processes can be read now; None when none can.
+
+        computing: also what part of the SMs each used since this was last asked for, which
+        only one may ask.
+        """
         ...
 
     def driver(self) -> str:

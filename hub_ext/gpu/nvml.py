@@ -59,9 +59,13 @@ class NvmlGpus:
         self._known = found
         return list(found)
 
-    def processes(self) -> list[GpuProcess] | None:
-        """The processes on all devices that can be read; None when NVML fails or hangs."""
-        return self._reading(self._read_processes, None)
+    def processes(self, *, computing: bool = True) -> dict[str, list[GpuProcess]] | None:
+        """By UUID, of the devices whose processes can be read; None when NVML fails or hangs.
+
+        computing: also how much of the SMs each uses since this was last asked for: the driver
+        tells every moment once, so only one may ask.
+        """
+        return self._reading(lambda: self._read_processes(computing), None)
 
     def busy(self) -> dict[str, float]:
         """By UUID, how busy each device is (0 to 1), of those that say it; MIG does not."""
@@ -167,8 +171,8 @@ class NvmlGpus:
                 continue
             yield replace(device, model=model, mig_profile=profile, capacity_milli=capacity)
 
-    def _read_processes(self) -> list[GpuProcess]:
-        found: list[GpuProcess] = []
+    def _read_processes(self, with_sm: bool) -> dict[str, list[GpuProcess]]:
+        found: dict[str, list[GpuProcess]] = {}
         for handle in _usable_handles():
             try:
                 uuid = text(pynvml.nvmlDeviceGetUUID(handle))
@@ -181,8 +185,10 @@ class NvmlGpus:
                 else int(process.usedGpuMemory) // _MIB
                 for process in running
             }
-            computing = self._computing(handle, uuid) if memory else {}
-            found += [
+            computing: dict[int, int] | None = {} if with_sm else None
+            if memory and with_sm:
+                computing = self._computing(handle, uuid)
+            found[uuid] = [
                 GpuProcess(uuid, pid, mib, None if computing is None else computing.get(pid, 0))
                 for pid, mib in memory.items()
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hub_ext.gpu.devices import GpuProcess
@@ -37,13 +37,22 @@ class SliceUse:
 
 
 def slice_uses(
-    slices: Sequence[Held], processes: Iterable[GpuProcess], busy: Mapping[str, float]
+    slices: Sequence[Held],
+    processes: Iterable[GpuProcess],
+    busy: Mapping[str, float],
+    read: Collection[str],
 ) -> list[SliceUse]:
-    """``processes``: those of this session; ``busy``: of whole devices by UUID, 0 to 1."""
+    """``processes``: those of this session, of the devices that were ``read`` (UUIDs);
+    ``busy``: of whole devices by UUID, 0 to 1."""
     mine: dict[str, list[GpuProcess]] = {}
     for process in processes:
         mine.setdefault(process.uuid, []).append(process)
-    return [_slice_use(held, mine.get(held.uuid, []), busy.get(held.uuid)) for held in slices]
+    return [
+        _slice_use(held, mine.get(held.uuid, []), busy.get(held.uuid))
+        if held.uuid in read
+        else SliceUse(held, None, None)
+        for held in slices
+    ]
 
 
 def _slice_use(held: Held, processes: list[GpuProcess], busy: float | None) -> SliceUse:

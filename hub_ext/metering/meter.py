@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import select
 
@@ -38,10 +39,12 @@ class Metered:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """processes: None when no device can be read; by container id: what it used so far."""
+    """read: the devices (UUIDs) whose processes are known; by container id: its processes,
+    and what it used so far."""
 
     at: float
-    processes: Mapping[str, list[GpuProcess]] | None
+    read: frozenset[str]
+    processes: Mapping[str, list[GpuProcess]]
     busy: Mapping[str, float]
     containers: Mapping[str, CgroupUse]
 
@@ -84,8 +87,7 @@ class Meter:
         uses = {each.id: self._uses(each, reading) for each in sessions if each.slices}
         samples = {each.id: self._sample(each, uses.get(each.id), reading) for each in sessions}
         self._site.meter.add(samples)
-        if reading.processes is not None:
-            self._watchdog.look(uses)
+        self._watchdog.look(uses)
         interval_s = self._site.policy.meter_interval_s
         full = self._store.add({each.order: samples[each.id] for each in sessions}, interval_s)
         if full is not None:
@@ -97,28 +99,24 @@ class Meter:
         containers = {each.container_id for each in sessions if each.container_id}
         self._cgroups.forget(containers)
         found = {key: self._cgroups.use(key) for key in containers}
-        processes: dict[str, list[GpuProcess]] | None = None
+        listed: dict[str, list[GpuProcess]] = {}
         busy: dict[str, float] = {}
         sources = [each for each in self._site.nodes.values() if isinstance(each, MeasuredGpus)]
         if any(each.slices for each in sessions):
             for source in sources:
-                listed = source.processes()
-                if listed is None:
-                    continue
-                processes = {} if processes is None else processes
-                for process in listed:
-                    container = self._cgroups.container_of(process.pid)
-                    if container in containers:
-                        processes.setdefault(container, []).append(process)
+                listed |= source.processes() or {}
                 busy |= source.busy()
+        processes: dict[str, list[GpuProcess]] = {}
+        for process in chain.from_iterable(listed.values()):
+            container = self._cgroups.container_of(process.pid)
+            if container in containers:
+                processes.setdefault(container, []).append(process)
         used = {key: use for key, use in found.items() if use is not None}
-        return _Reading(time.time(), processes, busy, used)
+        return _Reading(time.time(), frozenset(listed), processes, busy, used)
 
     def _uses(self, session: Metered, reading: _Reading) -> list[SliceUse]:
-        if reading.processes is None:
-            return [SliceUse(held, None, None) for held in session.slices]
         mine = reading.processes.get(session.container_id or "", [])
-        return slice_uses(session.slices, mine, reading.busy)
+        return slice_uses(session.slices, mine, reading.busy, reading.read)
 
     def _sample(self, session: Metered, uses: list[SliceUse] | None, reading: _Reading) -> Sample:
         container = reading.containers.get(session.container_id or "")

@@ -37,10 +37,12 @@ class Excess:
 
 @dataclass(slots=True)
 class Samples:
-    """By session id. ``known``: whether anything has been measured since the start."""
+    """By session id."""
 
-    known: bool = False
     excess: dict[str, Excess] = field(default_factory=dict)
+    judged: set[str] = field(default_factory=set)
+    """Whose GPU memory the last look could measure: of the others, nobody knows whether they
+    exceed their slices."""
     _rings: dict[str, deque[Sample]] = field(default_factory=dict)
 
     def add(self, found: Mapping[str, Sample]) -> None:
@@ -52,7 +54,6 @@ class Samples:
             ring.append(sample)
             while ring[0].at < sample.at - KEPT_S:
                 ring.popleft()
-        self.known = True
 
     def latest(self, session_id: str) -> Sample | None:
         """The last one; None before the first."""

@@ -25,13 +25,18 @@ class Watchdog:
 
     def look(self, uses: Mapping[str, Sequence[SliceUse]]) -> None:
         """By session id; those that are not in it have ended."""
-        excess = self._site.meter.excess
-        for session_id in self._told.keys() - uses.keys():
-            del self._told[session_id]
-        for session_id in excess.keys() - uses.keys():
-            del excess[session_id]
-        for session_id, held in uses.items():
-            self._look_at(session_id, held)
+        meter = self._site.meter
+        for known in (self._told, meter.excess):
+            for session_id in known.keys() - uses.keys():
+                del known[session_id]
+        # of the others, what they were told stays: silence does not prove that they keep to it
+        meter.judged = {
+            session_id
+            for session_id, held in uses.items()
+            if over(held) or all(use.memory_mib is not None for use in held)
+        }
+        for session_id in meter.judged:
+            self._look_at(session_id, uses[session_id])
 
     def _look_at(self, session_id: str, uses: Sequence[SliceUse]) -> None:
         excess, beyond = self._site.meter.excess, over(uses)

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
@@ -60,7 +61,8 @@ def _read(source: GpuSource, ours: Callable[[int], bool], mps: Mapping[str, str]
     devices = source.devices()
     if not devices or not isinstance(source, MeasuredGpus):
         return NodeGpus(devices)
-    crowded = foreign_problems(devices, source.processes() or [], ours)
+    running = (source.processes(computing=False) or {}).values()
+    crowded = foreign_problems(devices, list(chain.from_iterable(running)), ours)
     codes = dict.fromkeys(mps, MPS) | dict.fromkeys(crowded, FOREIGN)
     others = {**mps, **crowded}
     known = [replace(each, problem=each.problem or others.get(each.uuid, "")) for each in devices]

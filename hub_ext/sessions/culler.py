@@ -141,7 +141,7 @@ class Culler:
             eviction = row.notice_code in EVICTIONS
             if eviction and self._site.reservations is None:
                 continue  # no pass yet since the start: it may say that nobody needs the place
-            if not self._cause_is_known(row.notice_code):
+            if not self._cause_is_known(row):
                 continue
             try:
                 if eviction:
@@ -163,18 +163,18 @@ class Culler:
         for row in rows:
             if row.notice_code in EVICTIONS:
                 continue
-            if not self._cause_is_known(row.notice_code):
+            if not self._cause_is_known(row):
                 continue
             try:
                 self._renew(row, self._ending(row, projects, idle, now), now)
             except Exception:  # trouble with one holds up no other
                 log.exception("The end of session %s cannot be told.", row.id)
 
-    def _cause_is_known(self, code: str) -> bool:
-        """Whether what the warning is about can be seen now."""
-        if code == "idle":
+    def _cause_is_known(self, row: SessionRow) -> bool:
+        """Whether what its warning is about can be seen now."""
+        if row.notice_code == "idle":
             return self.activity.known
-        return code != GPU_MEMORY or self._site.meter.known
+        return row.notice_code != GPU_MEMORY or row.id in self._site.meter.judged
 
     def _ending(
         self, row: SessionRow, projects: Rows, idle: Mapping[tuple[str, str], int], now: float

@@ -28,8 +28,11 @@ class Gpus:
     def devices(self) -> list[GpuDevice]:
         return list(self.present)
 
-    def processes(self) -> list[GpuProcess]:
-        return list(self.running)
+    def processes(self, *, computing: bool = True) -> dict[str, list[GpuProcess]]:
+        found: dict[str, list[GpuProcess]] = {each.uuid: [] for each in self.present}
+        for process in self.running:
+            found[process.uuid].append(process)
+        return found
 
     def busy(self) -> dict[str, float]:
         return dict(self.computing)

@@ -210,8 +210,8 @@ async def test_how_busy_devices_are_is_shown_only_where_it_is_measured(
         def devices(self) -> list[GpuDevice]:
             return []
 
-        def processes(self) -> list[GpuProcess]:
-            return []
+        def processes(self, *, computing: bool = True) -> dict[str, list[GpuProcess]]:
+            return {}
 
         def driver(self) -> str:
             return "550.54.15"

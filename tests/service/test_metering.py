@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,20 +124,31 @@ async def test_cpu_is_what_was_used_between_two_looks(
     assert sample.cpu_milli == 1500
 
 
+@pytest.mark.parametrize("silence", [lambda *_, **__: None, lambda *_, **__: {}])
 async def test_when_the_driver_is_silent_nothing_is_known_and_nobody_is_blamed(
-    site: Site, gpus: Gpus, containers: Containers, monkeypatch: pytest.MonkeyPatch
+    site: Site,
+    gpus: Gpus,
+    containers: Containers,
+    monkeypatch: pytest.MonkeyPatch,
+    silence: Callable[..., Any],
 ) -> None:
     one = session(site, 7)
     on_device(gpus, p7=(9 * GIB, 25))
     watch = Watch(site, containers)
     await watch.look()
     assert one.id in site.meter.excess
-    monkeypatch.setattr(Gpus, "processes", lambda self: None)
+    monkeypatch.setattr(Gpus, "processes", silence)
+    with site.database.transaction() as db:  # its time is over meanwhile
+        row = db.get(SessionRow, one.id)
+        assert row is not None
+        row.stops_at = time.time()
     await watch.look()
     sample = site.meter.latest(one.id)
     assert sample is not None
     assert (sample.gpu_memory_mib, sample.gpu) == (None, None)
-    assert one.id in site.meter.excess
+    stays = site.store.get(one.id)
+    assert (stays.status, stays.notice_code) == ("RUNNING", "gpu_memory")
+    assert "more GPU memory than its slice" in stays.alerts[0]["message"]
 
 
 async def test_a_session_near_the_end_of_its_slice_is_told_once_and_again_when_it_is_not(

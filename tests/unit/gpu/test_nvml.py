@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hub_ext.gpu.nvml import NvmlGpus
-from tests.fakes.nvml import FakeNvml, gpu, instance
+from tests.fakes.nvml import FakeNvml, instance
 
 READ = """
 import json
@@ -197,7 +197,8 @@ def test_a_library_that_lies_about_its_counts_is_not_believed(fake: FakeNvml) ->
     fake.write(count=4_000_000)
     gpus = NvmlGpus()
     assert [d.index for d in gpus.devices()] == [0, 1]
-    assert [(p.pid, p.memory_mib) for p in gpus.processes() or ()] == [(7, 100)]
+    (listed, _) = (gpus.processes() or {}).values()
+    assert [(p.pid, p.memory_mib) for p in listed] == [(7, 100)]
     fake.write(count=0)
     assert gpus.devices() == []
 
@@ -236,14 +237,23 @@ def test_processes_come_with_their_memory_and_part_of_the_device(fake: FakeNvml)
     ]
     fake.devices[1]["mig"] = [instance(0, "1g.5gb", 4864, processes=[{"pid": 14, "used_mib": 9}])]
     fake.write()
-    found = NvmlGpus().processes() or []
-    assert [(p.pid, p.memory_mib, p.sm_percent) for p in found] == [
-        (11, 500, 40),
-        (12, 700, 0),
-        (13, None, 0),
-        (14, 9, None),
-    ]
-    assert [p.uuid for p in found] == [gpu(0)["uuid"]] * 3 + [fake.devices[1]["mig"][0]["uuid"]]
+    gpus = NvmlGpus()
+    found = {
+        uuid: [(p.pid, p.memory_mib, p.sm_percent) for p in listed]
+        for uuid, listed in (gpus.processes() or {}).items()
+    }
+    assert found == {
+        fake.devices[0]["uuid"]: [(11, 500, 40), (12, 700, 0), (13, None, 0)],
+        fake.devices[1]["mig"][0]["uuid"]: [(14, 9, None)],
+    }
+    plain = gpus.processes(computing=False) or {}
+    assert [p.sm_percent for p in plain[fake.devices[0]["uuid"]]] == [None, None, None]
+
+
+def test_a_device_that_tells_of_no_processes_is_not_said_to_have_none(fake: FakeNvml) -> None:
+    fake.devices[0]["errors"] = {"nvmlDeviceGetComputeRunningProcesses_v3": 999}
+    fake.write()
+    assert NvmlGpus().processes() == {fake.devices[1]["uuid"]: []}
 
 
 def test_how_busy_a_device_is(fake: FakeNvml) -> None:
