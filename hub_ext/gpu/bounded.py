@@ -52,8 +52,8 @@ class BoundedCalls:
             try:
                 return answer.result(self._limit_s)
             except TimeoutError:
-                if answer.done():
-                    raise
+                if answer.done():  # just now, or ``work`` itself raised it
+                    return answer.result()
                 self._late = (answer, asked_at)
                 raise DoesNotAnswer(asked_at) from None
 

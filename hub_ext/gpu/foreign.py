@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 
 from hub_ext.gpu.devices import GpuDevice, GpuProcess
 
+OUTSIDE = "Programs outside of all sessions"
+"""How the problem of such a device begins."""
 _ALLOWED_MIB = 512
 """What services of the node may hold on a device: the MPS server, a monitor."""
 _ALLOWED_PART = 0.05

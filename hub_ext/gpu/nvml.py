@@ -155,7 +155,11 @@ class NvmlGpus:
         self, handle: Any, index: int, parent: str, problem: str
     ) -> Iterator[GpuDevice]:
         for instance in _instances(handle):
-            uuid = text(pynvml.nvmlDeviceGetUUID(instance))
+            try:
+                uuid = text(pynvml.nvmlDeviceGetUUID(instance))
+            except pynvml.NVMLError as error:
+                self._say(f"A MIG instance of GPU {index} cannot be identified: {error}.")
+                continue
             if not _UUID.fullmatch(uuid):
                 self._say(f"A MIG instance of GPU {index} has no proper UUID ({uuid!r}).")
                 continue

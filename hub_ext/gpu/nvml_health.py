@@ -43,9 +43,12 @@ class Health:
         for _ in range(_MOST_EVENTS):
             try:
                 event = pynvml.nvmlEventSetWait_v2(self._events, 0)
-                uuid = text(pynvml.nvmlDeviceGetUUID(event.device))
             except pynvml.NVMLError:
                 return  # a timeout: there are no more
+            try:
+                uuid = text(pynvml.nvmlDeviceGetUUID(event.device))
+            except pynvml.NVMLError:
+                continue  # of a device that is gone, which is seen without
             xid = int(event.eventData)
             if event.eventType == pynvml.nvmlEventTypeXidCriticalError and (
                 xid not in APPLICATION_XIDS

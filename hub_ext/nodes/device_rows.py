@@ -7,6 +7,7 @@ that hold a part of it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from hub_ext.db.models import DeviceEventRow, DeviceRow, NodeRow, SessionRow, SliceRow
 from hub_ext.gpu.devices import GpuDevice, GpuSource, MeasuredGpus
-from hub_ext.gpu.foreign import foreign_problems
+from hub_ext.gpu.foreign import OUTSIDE, foreign_problems
 from hub_ext.metering.cgroups import Cgroups
 from hub_ext.sessions.alerts import DEVICE, clear_alert_in, raise_alert_in
 from hub_ext.sessions.changes import Change
@@ -30,6 +31,8 @@ LOST, SICK, FOREIGN, RUNTIME, MPS, BACK = "lost", "sick", "foreign", "runtime", 
 
 _KEPT_EVENTS = 1000
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class NodeGpus:
@@ -38,6 +41,8 @@ class NodeGpus:
     devices: list[GpuDevice]
     driver: str = ""
     codes: Mapping[str, str] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+    """UUIDs whose processes cannot be told now."""
 
 
 async def read_devices(site: Site) -> dict[str, NodeGpus]:
@@ -61,12 +66,13 @@ def _read(source: GpuSource, ours: Callable[[int], bool], mps: Mapping[str, str]
     devices = source.devices()
     if not devices or not isinstance(source, MeasuredGpus):
         return NodeGpus(devices)
-    running = (source.processes(computing=False) or {}).values()
-    crowded = foreign_problems(devices, list(chain.from_iterable(running)), ours)
+    running = source.processes(computing=False) or {}
+    crowded = foreign_problems(devices, list(chain.from_iterable(running.values())), ours)
     codes = dict.fromkeys(mps, MPS) | dict.fromkeys(crowded, FOREIGN)
     others = {**mps, **crowded}
     known = [replace(each, problem=each.problem or others.get(each.uuid, "")) for each in devices]
-    return NodeGpus(known, source.driver(), codes)
+    unread = frozenset(device.uuid for device in devices if device.uuid not in running)
+    return NodeGpus(known, source.driver(), codes, unread)
 
 
 def write_devices(db: Session, node: str, found: NodeGpus, gpu_problem: str) -> list[Change]:
@@ -84,7 +90,10 @@ def write_devices(db: Session, node: str, found: NodeGpus, gpu_problem: str) -> 
         row = rows.pop(device.uuid, None)
         if row is None:
             row = _new_row(db, node, device, taken)
-        told += _set_problem(db, row, device.problem, found.codes.get(device.uuid, SICK))
+        problem = device.problem
+        if device.uuid in found.unread and row.problem.startswith(OUTSIDE):
+            problem = problem or row.problem  # nobody can say that they have gone
+        told += _set_problem(db, row, problem, found.codes.get(device.uuid, SICK))
         row.simulated = device.simulated
         row.mig_profile, row.parent_uuid = device.mig_profile, device.parent_uuid
         row.capacity_milli = device.capacity_milli
@@ -113,8 +122,10 @@ def _new_row(db: Session, node: str, device: GpuDevice, taken: set[int]) -> Devi
 def _set_problem(db: Session, row: DeviceRow, problem: str, code: str) -> list[Change]:
     """Note an event and tell the sessions, when it falls out or comes back."""
     before, row.problem = row.problem, problem
-    if row.simulated or bool(before) == bool(problem):
-        return _tell(db, row) if problem and problem != before else []
+    if bool(before) == bool(problem) and (problem != GONE or before == GONE):
+        return []  # a temperature that goes on rising is no news
+    if row.simulated:
+        return _tell(db, row)
     what = f"GPU {row.device}" + (f" (MIG {row.mig_profile})" if row.mig_profile else "")
     if problem:
         note_event(db, row.node, code, f"{what} takes no sessions: {problem}", row)
@@ -191,7 +202,10 @@ class DeviceWatch:
         while True:
             await asyncio.sleep(self._site.policy.device_check_s)
             if any(isinstance(source, MeasuredGpus) for source in self._site.nodes.values()):
-                await self.look()
+                try:
+                    await self.look()
+                except Exception:
+                    log.exception("Looking at the devices failed; it is tried again.")
 
     async def look(self) -> None:
         """Read and write once."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -197,3 +199,48 @@ async def test_the_oldest_events_go(site: Site, gpus: Gpus, monkeypatch: Any) ->
         gpus.change(0, problem="sick" if number % 2 == 0 else "")
         await inventory.refresh(site)
     assert len(events(site)) == 3
+
+
+async def test_a_look_that_fails_is_not_the_last(
+    site: Site, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.policy = replace(site.policy, device_check_s=0.01)
+    watch, looked_again, looks = DeviceWatch(site), asyncio.Event(), 0
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise RuntimeError("the database is locked")
+        looked_again.set()
+
+    monkeypatch.setattr(watch, "look", look)
+    running = asyncio.create_task(watch.run())
+    try:
+        await asyncio.wait_for(looked_again.wait(), 10)
+    finally:
+        running.cancel()
+
+
+async def test_others_work_that_cannot_be_seen_now_is_taken_to_be_there(
+    site: Site, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus.running = [GpuProcess(gpus.present[1].uuid, os.getpid(), 9 * GIB, 80)]
+    await DeviceWatch(site).look()
+    monkeypatch.setattr(Gpus, "processes", lambda self, **_: None)
+    await DeviceWatch(site).look()
+    assert events(site) == [("foreign", 1)]
+
+
+async def test_a_heat_that_goes_on_rising_is_told_once_and_its_loss_again(
+    site: Site, gpus: Gpus
+) -> None:
+    here = booked(site, 0)
+    for celsius in (95, 96, 97):
+        gpus.change(0, problem=f"It is too hot: {celsius} °C; it slows down at 95 °C.")
+        await DeviceWatch(site).look()
+    assert len(site.store.history(here)) == 1
+    gpus.present.pop(0)
+    await DeviceWatch(site).look()
+    assert events(site) == [("sick", 0), ("lost", 0)]
+    assert "gone" in alerts(site, here)[0]["message"]

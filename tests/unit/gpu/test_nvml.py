@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from hub_ext.gpu.nvml import NvmlGpus
@@ -261,3 +262,22 @@ def test_how_busy_a_device_is(fake: FakeNvml) -> None:
     fake.devices[1]["mig"] = [instance(0, "1g.5gb", 4864)]
     fake.write()
     assert NvmlGpus().busy() == {fake.devices[0]["uuid"]: 0.37}
+
+
+def test_an_instance_that_cannot_be_identified_makes_no_other_device_sick(
+    fake: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.devices[1]["mig"] = [instance(1, "1g.5gb", 4864), instance(2, "2g.10gb", 9856)]
+    fake.write()
+    gone, stays = (each["uuid"] for each in fake.devices[1]["mig"])
+    ask = pynvml.nvmlDeviceGetUUID
+
+    def ask_uuid(handle: object) -> str:
+        uuid: str = ask(handle)
+        if uuid == gone:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return uuid
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", ask_uuid)
+    found = {each.uuid: each.problem for each in NvmlGpus().devices()}
+    assert found == {fake.devices[0]["uuid"]: "", stays: ""}
