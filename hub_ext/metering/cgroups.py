@@ -6,11 +6,16 @@ Version 1 and 2, with Docker's cgroupfs and systemd drivers.
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 _CONTAINER = re.compile(r"(?:^|[/-])([0-9a-f]{64})(?:\.scope)?(?:/|$)")
+_CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 _MIB = 1024 * 1024
+_SCAN_EVERY_S = 60.0
+"""The least time between two looks at all processes: there may be thousands."""
 
 
 def container_of(cgroup: str) -> str | None:
@@ -24,6 +29,22 @@ def container_of(cgroup: str) -> str | None:
         if found:
             return str(found[-1])
     return None
+
+
+def paths_of(cgroup: str, container_id: str) -> dict[str, str]:
+    """By controller ("" in version 2), where a container is, from the text of one of its processes.
+
+    Relative to where the controller is mounted; the container's own, whatever it has made below.
+    """
+    found: dict[str, str] = {}
+    for line in cgroup.splitlines():
+        _, controllers, path = line.split(":", 2) if line.count(":") >= 2 else ("", "", "")
+        parts = path.strip("/").split("/")
+        depths = [depth for depth, part in enumerate(parts) if container_id in part]
+        if depths and ".." not in parts:  # above what is mounted here
+            name = "/".join(parts[: depths[-1] + 1])
+            found |= dict.fromkeys(controllers.split(","), name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +63,9 @@ class Cgroups:
         self._root = root
         self._places: dict[str, tuple[Path, Path] | None] = {}
         """By container: the directories of its CPU and of its memory."""
+        self._processes: dict[str, str] = {}
+        """By container: the text of ``/proc/PID/cgroup`` of one of its processes."""
+        self._scanned_at: float | None = None
 
     def container_of(self, pid: int) -> str | None:
         """The container of a process of this machine; None outside, or when it has ended."""
@@ -68,15 +92,43 @@ class Cgroups:
         self._places = {key: at for key, at in self._places.items() if key in running}
 
     def _find(self, container_id: str) -> tuple[Path, Path] | None:
-        names = (f"docker/{container_id}", f"system.slice/docker-{container_id}.scope")
-        for name in names:
-            if (self._root / name / "cpu.stat").exists():  # version 2
-                return self._root / name, self._root / name
-            for cpu in ("cpuacct", "cpu,cpuacct"):
-                at = self._root / cpu / name, self._root / "memory" / name
-                if (at[0] / "cpuacct.usage").exists():
-                    return at
+        """Where Docker puts it; else where its processes say: the engine may have been given
+        another parent, be rootless, or run in a container itself."""
+        if not _CONTAINER_ID.fullmatch(container_id):
+            return None
+        for name in (f"docker/{container_id}", f"system.slice/docker-{container_id}.scope"):
+            place = self._place(dict.fromkeys(("", "cpuacct", "memory"), name))
+            if place is not None:
+                return place
+        self._scan()
+        return self._place(paths_of(self._processes.get(container_id, ""), container_id))
+
+    def _place(self, paths: Mapping[str, str]) -> tuple[Path, Path] | None:
+        both = self._root / paths.get("", "")
+        if paths.get("") and (both / "cpu.stat").exists():
+            return both, both
+        if not {"cpuacct", "memory"} <= paths.keys():
+            return None
+        for cpu in ("cpuacct", "cpu,cpuacct"):
+            at = self._root / cpu / paths["cpuacct"], self._root / "memory" / paths["memory"]
+            if (at[0] / "cpuacct.usage").exists():
+                return at
         return None
+
+    def _scan(self) -> None:
+        now = time.monotonic()
+        if self._scanned_at is not None and now - self._scanned_at < _SCAN_EVERY_S:
+            return
+        self._scanned_at = now
+        self._processes = {}
+        for path in self._proc.glob("[0-9]*/cgroup"):
+            try:
+                text = path.read_text()
+            except (OSError, ValueError):
+                continue
+            container = container_of(text)
+            if container is not None:
+                self._processes.setdefault(container, text)
 
 
 def _cpu_us(place: Path) -> int:

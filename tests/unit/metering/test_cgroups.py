@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from hub_ext.metering.cgroups import Cgroups, CgroupUse, container_of
+from hub_ext.metering.cgroups import Cgroups, CgroupUse, container_of, paths_of
 
 ID = "0123456789abcdef" * 4
 OTHER = "f" * 64
@@ -64,6 +65,77 @@ def test_what_a_container_uses(tmp_path: Path, make: object) -> None:
     cgroups = Cgroups(root=tmp_path)
     assert cgroups.use(ID) == CgroupUse(cpu_us=2_500_000, memory_mib=200)
     assert cgroups.use(OTHER) is None
+
+
+ROOTLESS = f"user.slice/user-1000.slice/user@1000.service/user.slice/docker-{ID}.scope"
+NESTED = f"docker/{OTHER}/docker/{ID}"
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        (f"0::/{ROOTLESS}\n", {"": ROOTLESS}),
+        (f"0::/docker/{ID}/init.scope\n", {"": f"docker/{ID}"}),
+        (f"0::/{NESTED}\n", {"": NESTED}),
+        (f"4:memory:/lab/{ID}\n2:cpu,cpuacct:/lab/{ID}\n0::/\n", {"memory", "cpu", "cpuacct"}),
+        (f"0::/../../docker/{ID}\n", {}),
+        ("damaged", {}),
+    ],
+)
+def test_where_a_container_is_as_its_processes_say(text: str, paths: object) -> None:
+    found = paths_of(text, ID)
+    assert found == (dict.fromkeys(paths, f"lab/{ID}") if isinstance(paths, set) else paths)
+
+
+def process(proc: Path, pid: int, cgroup: str) -> None:
+    (proc / str(pid)).mkdir(parents=True)
+    (proc / str(pid) / "cgroup").write_text(cgroup)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_container_below_another_parent_is_found_by_its_processes(
+    tmp_path: Path, version: int
+) -> None:
+    proc, root = tmp_path / "proc", tmp_path / "cgroup"
+    if version == 1:
+        version_1(root)
+        for controller in ("cpuacct", "memory"):
+            (root / controller / "docker").rename(root / controller / "lab")
+        process(proc, 7, f"4:memory:/lab/{ID}\n2:cpuacct:/lab/{ID}\n0::/\n")
+    else:
+        version_2(root)
+        (root / "user.slice").mkdir()
+        (root / "system.slice" / f"docker-{ID}.scope").rename(
+            root / "user.slice" / f"docker-{ID}.scope"
+        )
+        process(proc, 7, f"0::/user.slice/docker-{ID}.scope\n")
+    process(proc, 8, "0::/user.slice\n")
+    (proc / "9").mkdir()  # it has just ended
+    assert Cgroups(proc, root).use(ID) == CgroupUse(cpu_us=2_500_000, memory_mib=200)
+
+
+def test_processes_are_searched_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proc, root = tmp_path / "proc", tmp_path / "cgroup"
+    proc.mkdir()
+    version_2(root)
+    (root / "system.slice").rename(root / "user.slice")
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    cgroups = Cgroups(proc, root)
+    assert cgroups.use(ID) is None
+    process(proc, 7, f"0::/user.slice/docker-{ID}.scope\n")
+    now[0] += 59
+    assert cgroups.use(ID) is None
+    now[0] += 1
+    assert cgroups.use(ID) is not None
+
+
+def test_what_names_no_container_is_not_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "cpu.stat").write_text("usage_usec 1\n")
+    assert Cgroups(root=tmp_path).use("../..") is None
+    assert Cgroups(root=tmp_path).use("") is None
 
 
 def test_a_container_that_has_ended_uses_nothing_that_can_be_told(tmp_path: Path) -> None:
