@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -78,11 +79,15 @@ class App:
                 await self._start
         process, self.problem = self._process, ""
         if process is not None and process.running:
+            group = _own_group(process.pid)
             with contextlib.suppress(TimeoutError, ProcessLookupError):
                 async with asyncio.timeout(_STOP_S):
                     await process.terminate()
             if process.running:
                 await process.kill()
+            if group is not None:  # what it has started and not ended
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, signal.SIGKILL)
         self.state.pop("proc", None)
 
     async def describe(self, base_url: str) -> dict[str, Any]:
@@ -204,6 +209,14 @@ class Apps:
     async def describe(self, base_url: str) -> list[dict[str, Any]]:
         """All of them, in the order in which they are declared."""
         return list(await asyncio.gather(*(app.describe(base_url) for app in self._apps.values())))
+
+
+def _own_group(pid: int) -> int | None:
+    """The process group that a process leads; None when it leads none."""
+    try:
+        return pid if os.getpgid(pid) == pid else None
+    except ProcessLookupError:
+        return None
 
 
 def _icon(path: str) -> str:

@@ -68,9 +68,9 @@ test('each state of an image request has its words', () => {
   const request = { name: 'nlp', reason: 'too large', reference: 'saved/ann/nlp:1', progress: null };
   const text = (state: string, values = {}) =>
     imageRequestText({ ...request, state, pending: false, ...values }, trans);
-  expect(text('REQUESTED')).toContain('waits for an admin');
-  expect(text('SAVING', { progress: 0.42 })).toContain('42 %');
-  expect(text('DONE')).toContain('saved/ann/nlp:1');
-  expect(text('DECLINED')).toContain('declined: too large');
-  expect(text('FAILED')).toContain('could not be made: too large');
+  expect(text('requested')).toContain('waits for an admin');
+  expect(text('committing', { progress: 0.42 })).toContain('42 %');
+  expect(text('done')).toContain('saved/ann/nlp:1');
+  expect(text('declined')).toContain('declined: too large');
+  expect(text('failed')).toContain('could not be made: too large');
 });

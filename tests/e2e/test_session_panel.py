@@ -282,13 +282,11 @@ def test_it_is_read_in_japanese(lab: Lab, window: Any, shot: Shot) -> None:
     chie = lab.person("chie")
     (session,) = chie.submit(name="work", fgpu=0.5, lifetime_s=7200, **SMALL)
     session = chie.running(session["id"])
-    lab.run_in(
-        session["id"],
-        "sh",
-        "-c",
-        "d=/home/work/.jupyter/lab/user-settings/@jupyterlab/translation-extension;"
-        ' mkdir -p $d; echo \'{"locale": "ja_JP"}\' > $d/plugin.jupyterlab-settings',
+    answer = chie.hub.put(
+        f"{lab.url}{session['url']}lab/api/settings/@jupyterlab/translation-extension:plugin",
+        json={"raw": '{"locale": "ja_JP"}'},
     )
+    assert answer.status_code == 204, answer.text
     page: Page = window(chie)
     open_lab(page, lab, session)
     expect(status(page)).to_contain_text("残り", timeout=30_000)

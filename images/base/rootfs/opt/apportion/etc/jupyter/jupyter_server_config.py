@@ -5,7 +5,12 @@ import sys
 from pathlib import Path
 
 # What an app prints goes where its card in JupyterLab finds it.
-PRINTING = 'mkdir -p -m 700 /tmp/apportion-apps && exec "$@" >> "/tmp/apportion-apps/$0.log" 2>&1'
+# In a group of its own: what an app that was killed has left behind would keep its port.
+STARTING = """
+mkdir -p -m 700 /tmp/apportion-apps && cd /tmp/apportion-apps && before=$(cat "$0.pid" 2>/dev/null)
+[ -z "$before" ] || kill -9 -- "-$before" 2>/dev/null
+echo $$ > "$0.pid" && cd "$HOME" && exec setsid "$@" >> "/tmp/apportion-apps/$0.log" 2>&1
+"""
 # With the extension its cards show how far an app is; without it jupyter-server-proxy has its own.
 OWN_CARDS = Path(sys.prefix, "share", "jupyter", "labextensions", "apportion-lab").is_dir()
 
@@ -13,7 +18,7 @@ c = get_config()  # noqa: F821
 for path in sorted(Path(__file__).with_name("apps.d").glob("*.json")):
     try:
         app = json.loads(path.read_text("utf-8"))
-        app["command"] = ["/bin/sh", "-c", PRINTING, path.stem, *app["command"]]
+        app["command"] = ["/bin/sh", "-c", STARTING, path.stem, *app["command"]]
         app["launcher_entry"] = {**app.get("launcher_entry", {}), "enabled": not OWN_CARDS}
         c.ServerProxy.servers.update({path.stem: app})
     except (OSError, ValueError, KeyError, TypeError) as error:  # the other apps do not suffer
