@@ -15,6 +15,7 @@ from hub_ext.db.models import DeviceRow, SessionRow, SliceRow
 from hub_ext.gpu.devices import GpuProcess, MeasuredGpus
 from hub_ext.metering.cgroups import Cgroups, CgroupUse
 from hub_ext.metering.measure import Held, SliceUse, gpu_busy, memory_mib, slice_uses
+from hub_ext.metering.queries import last_computed
 from hub_ext.metering.samples import Sample
 from hub_ext.metering.storing import MinuteStore
 from hub_ext.metering.watchdog import Watchdog
@@ -52,14 +53,14 @@ class _Reading:
 class Meter:
     """One for all nodes: they are of this machine.
 
-    in_use: called with user and server name of a session that computes; look_again: when who is
-    beyond his slice has changed.
+    in_use: called with user and server name of a session that computes, and when (Unix s);
+    look_again: when who is beyond his slice has changed.
     """
 
     def __init__(
         self,
         site: Site,
-        in_use: Callable[[str, str], None],
+        in_use: Callable[[str, str, float], None],
         look_again: Callable[[], None],
         cgroups: Cgroups | None = None,
     ) -> None:
@@ -73,12 +74,25 @@ class Meter:
 
     async def run(self) -> None:
         """For ever. A look that takes long delays the next; two never overlap."""
+        recalled = False
         while True:
             try:
+                if not recalled:
+                    self.recall()
+                    recalled = True
                 await self.once()
             except Exception:
                 log.exception("Metering failed; it is tried again.")
             await asyncio.sleep(self._site.policy.meter_interval_s)
+
+    def recall(self) -> None:
+        """Who computed before a restart was in use then."""
+        floor = self._site.policy.idle_below
+        if floor:
+            with self._site.database.transaction() as db:
+                found = last_computed(db, floor)
+            for user, server_name, at in found:
+                self._in_use(user, server_name, at)
 
     async def once(self) -> None:
         """One look at all running sessions."""
@@ -148,7 +162,7 @@ class Meter:
                 continue
             cpu = (mean.cpu_milli or 0) / max(1, each.cpu_milli)
             if max(mean.gpu or 0.0, cpu) >= floor:
-                self._in_use(each.user, each.server_name)
+                self._in_use(each.user, each.server_name, time.time())
 
 
 def read_metered(site: Site) -> list[Metered]:

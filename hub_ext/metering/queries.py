@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from hub_ext.db.models import SessionRow
 from hub_ext.db.usage_models import SessionUseRow
 from hub_ext.metering.samples import Sample
 from hub_ext.metering.storing import HOUR_S, MINUTE_S, QUARTER_S
+from hub_ext.sessions.status import Status
 
 PERIODS = {
     "hour": (MINUTE_S, 60),
@@ -45,6 +46,22 @@ def use_of_session(db: Session, order: int, period: str, now: float) -> SessionU
         for at, gpu_memory, gpu, cpu, memory in db.execute(query)
     ]
     return SessionUse(span_s, samples)
+
+
+def last_computed(db: Session, floor: float) -> list[tuple[str, str, float]]:
+    """User, server name and when (Unix s), of each running session that has computed lately.
+
+    floor: the part, above 0, of its slice or of its cores that a minute has to reach.
+    """
+    row, of = SessionUseRow, SessionRow
+    computed = or_(row.gpu_permille >= floor * 1000, row.cpu_milli >= floor * of.cpu_milli)
+    query = (
+        select(of.user, of.server_name, func.max(row.at))
+        .join(row, row.session_order == of.order)
+        .where(of.status == Status.RUNNING, row.span_s == MINUTE_S, computed)
+        .group_by(of.user, of.server_name)
+    )
+    return [(user, name, (at + 1.0) * MINUTE_S) for user, name, at in db.execute(query)]
 
 
 def computed_gpu_hours(

@@ -62,13 +62,15 @@ class Activity:
         }
         self._said_at = {key: at for key, at in self._said_at.items() if key in servers}
 
-    def in_use(self, user: str, server_name: str) -> None:
-        """Somebody says that it is used now, such as by a program that runs in it.
+    def in_use(self, user: str, server_name: str, at: float | None = None) -> None:
+        """Somebody says that it is used now, or was at ``at`` (Unix s), such as by a program in it.
 
-        Only this process knows: after a restart of the service the hub's time counts again,
-        and a session that is idle by it is warned anew before anything stops it.
+        Only this process knows: after a restart of the service the hub's time counts again, and
+        what the meter has stored; a session that is idle by them is warned anew before anything
+        stops it.
         """
-        self._said_at[user, server_name] = time.time()
+        at = time.time() if at is None else at
+        self._said_at[user, server_name] = max(at, self._said_at.get((user, server_name), 0.0))
 
     @property
     def known(self) -> bool:

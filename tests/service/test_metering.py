@@ -85,7 +85,10 @@ class Watch:
         self.culler = Culler(site, Launcher(site))
         self.active: list[tuple[str, str]] = []
         self.meter = Meter(
-            site, lambda *who: self.active.append(who), self.culler.look_again, containers
+            site,
+            lambda user, name, at: self.active.append((user, name)),
+            self.culler.look_again,
+            containers,
         )
 
     async def look(self) -> None:
@@ -247,6 +250,25 @@ async def test_who_computes_is_in_use_whatever_his_kernels_say(
     now[0] += 60
     await watch.meter.once()
     assert watch.active == [("user7", "")]
+
+
+def test_after_a_restart_who_computed_was_in_use_then(site: Site, containers: Containers) -> None:
+    on_gpu, on_cpu, idle, ended = (session(site, number) for number in (7, 8, 9, 10))
+    with site.database.transaction() as db:
+        over = db.get(SessionRow, ended.id)
+        assert over is not None
+        over.status = "TERMINATED"
+    fill(site.database, on_gpu.order, 2, gpu_permille=400, cpu_milli=0)
+    fill(site.database, on_cpu.order, 1, cpu_milli=on_cpu.cpu_milli)
+    fill(site.database, idle.order, 2, gpu_permille=10, cpu_milli=0)
+    fill(site.database, ended.order, 2, gpu_permille=400)
+    culler = Culler(site, Launcher(site))
+    culler.activity._read_at = time.time()  # the hub has answered
+    Meter(site, culler.activity.in_use, culler.look_again, containers).recall()
+    assert [culler.activity.of(f"user{number}", "") for number in (7, 8, 9, 10)] == [
+        *(HOUR, HOUR),
+        *(None, None),
+    ]
 
 
 def fill(database: Database, order: int, minutes: int, **values: int) -> None:
