@@ -163,12 +163,18 @@ class Culler:
         for row in rows:
             if row.notice_code in EVICTIONS:
                 continue
-            if not self._cause_is_known(row):
-                continue
             try:
-                self._renew(row, self._ending(row, projects, idle, now), now)
+                ending = self._ending(row, projects, idle, now)
+                if self._cause_is_known(row) or self._in_sight(ending, now):
+                    self._renew(row, ending, now)
             except Exception:  # trouble with one holds up no other
                 log.exception("The end of session %s cannot be told.", row.id)
+
+    def _in_sight(self, ending: Ending | None, now: float) -> bool:
+        """Whether it is time to warn of it; it then takes the place of a cause nobody can see."""
+        if ending is None:
+            return False
+        return stops_at(ending, now, self._site.policy.ending_warning_s) is not None
 
     def _cause_is_known(self, row: SessionRow) -> bool:
         """Whether what its warning is about can be seen now."""
@@ -191,8 +197,9 @@ class Culler:
 
     def _beyond(self, session_id: str) -> BeyondSlice | None:
         """That a session holds too much GPU memory, where it is stopped for it."""
-        excess, policy = self._site.meter.excess.get(session_id), self._site.policy
-        if excess is None or not policy.stop_over_gpu_memory:
+        meter, policy = self._site.meter, self._site.policy
+        excess = meter.excess.get(session_id)
+        if excess is None or session_id not in meter.judged or not policy.stop_over_gpu_memory:
             return None
         until = excess.since + policy.gpu_memory_grace_s
         return BeyondSlice(until, excess.used_mib, excess.slice_mib)

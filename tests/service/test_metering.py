@@ -154,6 +154,23 @@ async def test_when_the_driver_is_silent_nothing_is_known_and_nobody_is_blamed(
     assert "more GPU memory than its slice" in stays.alerts[0]["message"]
 
 
+async def test_a_silent_driver_keeps_no_session_beyond_its_lifetime(
+    site: Site, gpus: Gpus, containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = session(site, 7)
+    on_device(gpus, p7=(9 * GIB, 25))
+    watch = Watch(site, containers)
+    await watch.look()
+    monkeypatch.setattr(Gpus, "processes", lambda *_, **__: None)
+    with site.database.transaction() as db:
+        row = db.get(SessionRow, one.id)
+        assert row is not None
+        row.lifetime_s, row.running_at = 60, time.time() - 120
+    watch.culler.look_again()
+    await watch.look()
+    assert site.store.get(one.id).notice_code == "lifetime"
+
+
 async def test_a_session_near_the_end_of_its_slice_is_told_once_and_again_when_it_is_not(
     site: Site, gpus: Gpus, containers: Containers
 ) -> None:
