@@ -177,3 +177,7 @@ def test_nothing_of_an_enforcer_is_in_the_image_of_a_session(lab: Lab, enforcer:
         ann.stop_all()
         confirm = {"confirm": saved.rpartition("/")[2]}
         assert ann.api.delete(f"/images/{saved}", params=confirm).status_code == 200
+        until(
+            lambda: not any(saved in image.tags for image in lab.docker.images.list()),
+            what="the engine has removed the image",
+        )
