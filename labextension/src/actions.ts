@@ -81,7 +81,8 @@ export class SessionActions implements IPanelActions {
 
   async stopSharing(): Promise<void> {
     if (await this._do('session/share', {}, 'DELETE')) {
-      Notification.success(this._trans.__('Nobody else has access to this session any more.'));
+      const text = this._trans.__('Nobody else has access to this session any more.');
+      Notification.success(text, { autoClose: 8000 });
     }
   }
 

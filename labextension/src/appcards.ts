@@ -73,10 +73,17 @@ class AppCards {
   /** Put the card there anew: the launcher shows a label as it was when the card came. */
   private _place(command: string, rank: number): void {
     this._items.get(command)?.dispose();
-    const item = this._launcher?.add({ command, category: this._category, rank: RANK + rank });
+    const item = this._launcher?.add(this._card(command, RANK + rank));
     if (item) {
       this._items.set(command, item);
     }
+  }
+
+  /** In this category the launcher shows pictures by their address, as those of kernels. */
+  private _card(command: string, rank: number): ILauncher.IItemOptions {
+    const svg = this._app.commands.icon(command) as LabIcon;
+    const kernelIconUrl = `data:image/svg+xml,${encodeURIComponent(svg.svgstr)}`;
+    return { command, category: this._category, rank, kernelIconUrl };
   }
 
   private _note(app: IApp): void {
@@ -113,7 +120,7 @@ class AppCards {
       execute: () => this._openPort()
     });
     this._palette?.addItem({ command: OPEN_PORT, category: t.__('Apportion') });
-    this._launcher?.add({ command: OPEN_PORT, category: this._category, rank: RANK + 100 });
+    this._launcher?.add(this._card(OPEN_PORT, RANK + 100));
   }
 
   private async _openPort(): Promise<void> {

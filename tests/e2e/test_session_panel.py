@@ -205,7 +205,7 @@ def test_an_image_is_asked_for_and_approved(
     dialog.get_by_role("button", name="Ask for it").click()
     expect(panel(page)).to_contain_text("waits for an admin to approve it", timeout=90_000)
     shot(page, "2-waits")
-    (request,) = lab.admin.api.get("/image-requests").json()["image_requests"]
+    (request,) = lab.admin.api.get("/image-requests?all=1").json()["image_requests"]
     answer = lab.admin.api.post(f"/image-requests/{request['id']}/approve", json={})
     assert answer.status_code in {200, 202}, answer.text
     expect(panel(page)).to_contain_text("The image is ready:", timeout=180_000)
@@ -278,15 +278,20 @@ def test_the_session_is_stopped_after_a_question(
     )
 
 
+JAPANESE = """
+d=~/.jupyter/lab/user-settings/@jupyterlab/translation-extension
+mkdir -p $d && echo '{"locale": "ja_JP"}' > $d/plugin.jupyterlab-settings
+"""
+
+
 def test_it_is_read_in_japanese(lab: Lab, window: Any, shot: Shot) -> None:
     chie = lab.person("chie")
-    (session,) = chie.submit(name="work", fgpu=0.5, lifetime_s=7200, **SMALL)
-    session = chie.running(session["id"])
-    answer = chie.hub.put(
-        f"{lab.url}{session['url']}lab/api/settings/@jupyterlab/translation-extension:plugin",
-        json={"raw": '{"locale": "ja_JP"}'},
-    )
-    assert answer.status_code == 204, answer.text
+    for name in ("first", "second"):  # a server reads the setting when it starts
+        (session,) = chie.submit(name=name, fgpu=0.5, lifetime_s=7200, **SMALL)
+        session = chie.running(session["id"])
+        if name == "first":
+            lab.run_in(session["id"], "sh", "-c", JAPANESE)
+            chie.stop_all()
     page: Page = window(chie)
     open_lab(page, lab, session)
     expect(status(page)).to_contain_text("残り", timeout=30_000)

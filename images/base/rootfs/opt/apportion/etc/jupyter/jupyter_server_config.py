@@ -8,7 +8,7 @@ from pathlib import Path
 # In a group of its own: what an app that was killed has left behind would keep its port.
 STARTING = """
 mkdir -p -m 700 /tmp/apportion-apps && cd /tmp/apportion-apps && before=$(cat "$0.pid" 2>/dev/null)
-[ -z "$before" ] || kill -9 -- "-$before" 2>/dev/null
+[ -z "$before" ] || kill -9 "-$before" 2>/dev/null
 echo $$ > "$0.pid" && cd "$HOME" && exec setsid "$@" >> "/tmp/apportion-apps/$0.log" 2>&1
 """
 # With the extension its cards show how far an app is; without it jupyter-server-proxy has its own.
