@@ -26,9 +26,9 @@ async def session_id(site: Site) -> str:
 
 
 def grant(site: Site, session_id: str) -> None:
-    part = GrantedSlice(device=0, uuid="GPU-0", milli=500, simulated=True)
+    part = GrantedSlice(device=0, uuid="GPU-0", milli=500, memory_mib=4096, simulated=True)
     why = Why("Starts on node gpu-1.")
-    write_decisions(site.store, [Grant(session_id, "gpu-1", [part], 4096, False, why)])
+    write_decisions(site.store, [Grant(session_id, "gpu-1", [part], False, why)])
 
 
 def booked(site: Site) -> list[int]:
