@@ -23,7 +23,7 @@ def texts() -> set[str]:
 
 def catalogue() -> dict[str, list[str]]:
     values = json.loads(LOCALE.read_text())
-    assert values.pop("")["language"] == "ja_JP"
+    assert values.pop("")["language"] == "ja-JP"  # as JupyterLab writes it in the browser
     return dict(values)
 
 
