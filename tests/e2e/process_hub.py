@@ -27,6 +27,7 @@ from spawner.process import ApportionProcessSpawner
 ROOT = Path(__file__).resolve().parents[2]
 LABEXTENSION = ROOT / "labextension"
 START_LIMIT_S = 90.0
+STOP_LIMIT_S = 30.0
 
 _CONFIG = """
 import hub_ext
@@ -142,10 +143,18 @@ class ProcessHub:
     def stop(self) -> None:
         """End the sessions, then hub and service."""
         with contextlib.suppress(httpx.HTTPError):
-            for user in self.call("GET", "/users").json():
+            for user in self._users_with_servers():
                 for name in user["servers"]:
                     self.call("DELETE", f"/users/{user['name']}/servers/{name}")
+            deadline = time.monotonic() + STOP_LIMIT_S
+            while self._users_with_servers() and time.monotonic() < deadline:
+                time.sleep(0.2)
         self._end(signal.SIGTERM)
+
+    def _users_with_servers(self) -> list[dict[str, Any]]:
+        """The hub tells of so many at once, the first of them."""
+        users = self.call("GET", "/users", params={"limit": 200}).json()
+        return [user for user in users if user["servers"]]
 
     def _end(self, with_signal: signal.Signals) -> None:
         self.process.send_signal(with_signal)
