@@ -171,8 +171,9 @@ class NoRuntime(RoomyEngine):
 
 
 async def test_a_docker_without_nvidias_runtime_is_found_out_before_a_grant(
-    site: Site, gpus: Gpus
+    site: Site, gpus: Gpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # where the tests' engine has a hook
     site.engine = NoRuntime()
     await inventory.refresh(site)
     assert events(site) == [("runtime", None)]
