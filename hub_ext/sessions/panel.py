@@ -107,7 +107,7 @@ def _enforcer(row: SessionRow) -> dict[str, str] | None:
     return {
         "name": enforcer.name,
         "title": enforcer.title,
-        "isolates": f"{enforcer.memory} {enforcer.compute}",
+        "isolates": f"GPU memory: {enforcer.memory} Computing: {enforcer.compute}",
     }
 
 

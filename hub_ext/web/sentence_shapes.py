@@ -33,6 +33,9 @@ SENTENCES: tuple[str, ...] = (
     "Needs %(memory)s of memory on one node; the most free is %(most)s (node %(node)s).",
     "Needs %(memory)s of memory on one node beside the GPU; the most free is %(most)s"
     " (node %(node)s).",
+    # hub_ext/sessions/panel.py: what an enforcer isolates
+    "GPU memory: %(sentence)s",
+    "Computing: %(sentence)s",
     # hub_ext/metering/watchdog.py
     "It holds more GPU memory than its slice: %(used)s of %(limit)s GiB.",
     "It holds nearly all GPU memory of its slice: %(used)s of %(limit)s GiB.",

@@ -19,6 +19,7 @@ from typing import Any
 from tornado import httputil, web
 from tornado.routing import RuleRouter
 
+from apportion_lab.app_problem import Problem
 from apportion_lab.ports import listens
 
 LOG_DIRECTORY = Path("/tmp/apportion-apps")
@@ -57,18 +58,20 @@ class App:
     expected_s: float = EXPECTED_S
     began_at: float = 0.0
     """Monotonic s of its last start."""
-    problem: str = ""
-    _was_ready: bool = False
+    problem: Problem | None = None
+    restarts: int = 0
+    """How often it has died after it was ready, and was started again by itself."""
+    _ready_pid: int = 0
+    """Of the process that was ready last; 0: none since its start."""
     _start: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start it unless it runs or starts; returns at once."""
         if self._start is not None and not self._start.done():
             return
-        if self._process is not None and self._process.running:
+        if self._process is not None and self._process.running and self.problem is None:
             return
-        self.state.pop("proc", None)  # what is left of one that has ended
-        self.problem, self.began_at = "", time.monotonic()
+        self.problem, self.began_at, self._ready_pid = None, time.monotonic(), 0
         self._start = asyncio.ensure_future(self._run())
 
     async def stop(self) -> None:
@@ -77,7 +80,12 @@ class App:
             self._start.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._start
-        process, self.problem = self._process, ""
+        self.problem = None
+        await self._end()
+
+    async def _end(self) -> None:
+        """What runs of it, or is left of it."""
+        process = self._process
         if process is not None and process.running:
             group = _own_group(process.pid)
             with contextlib.suppress(TimeoutError, ProcessLookupError):
@@ -89,6 +97,7 @@ class App:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, signal.SIGKILL)
         self.state.pop("proc", None)
+        self.log.with_suffix(".pid").unlink(missing_ok=True)
 
     async def describe(self, base_url: str) -> dict[str, Any]:
         """State: stopped, starting, ready or failed; ``seconds`` since its start."""
@@ -101,7 +110,9 @@ class App:
             "state": state,
             "seconds": round(seconds, 1),
             "expected_s": round(self.expected_s, 1),
-            "message": self.problem if state == "failed" else "",
+            "restarts": self.restarts,
+            "problem": None if self.problem is None else self.problem.as_json(),
+            "message": "" if self.problem is None else self.problem.sentence,
             "url": f"{base_url}{self.name}/",
         }
 
@@ -125,24 +136,30 @@ class App:
             return "starting"
         process = self._process
         if process is None:
-            return "failed" if self.problem else "stopped"
+            return "stopped" if self.problem is None else "failed"
         if not process.running:
-            self.problem = f"It has ended. {self._last_line()}".strip()
+            self.problem = Problem("ended", printed=self._last_line())
             return "failed"
         if await listens(int(self.state.get("port", 0))):
-            self.problem, self._was_ready = "", True
+            self.restarts += self._ready_pid not in {0, process.pid}
+            self.problem, self._ready_pid = None, process.pid
             return "ready"
-        if self._was_ready or not self.began_at:
-            # it has died and is being started again; or a page has started it just now
-            self.began_at, self._was_ready = time.monotonic(), False
+        if self.problem is not None:
+            return "failed"
+        if self._ready_pid not in {0, process.pid}:  # it has died, and is being started again
+            self.restarts += 1
+            self.began_at, self._ready_pid = time.monotonic(), 0
+        elif not self.began_at:  # a page has started it
+            self.began_at = time.monotonic()
         if time.monotonic() - self.began_at > self.timeout_s:
-            self.problem = f"It does not open its port. {self._last_line()}".strip()
+            self.problem = self._no_port()
             return "failed"
         return "starting"
 
     async def _run(self) -> None:
         """As jupyter-server-proxy would with a first request; its own lock sees to that."""
         try:
+            await self._end()
             request = httputil.HTTPServerRequest(
                 method="GET",
                 uri=f"/{self.name}/",
@@ -152,23 +169,25 @@ class App:
             self.log.unlink(missing_ok=True)
             port = int(handler.port)  # type: ignore[attr-defined]
             if await listens(port):  # what answers there would be taken for it
-                self.problem = f"Port {port} is used by another program."
+                self.problem = Problem("port_taken", str(port))
                 return
             await handler.ensure_process()  # type: ignore[attr-defined]
         except web.HTTPError:
             self.problem = self._why_not()
         except OSError as error:
-            self.problem = f"It cannot be started: {error.strerror or error}."
+            self.problem = Problem("cannot_start", error.strerror or str(error))
         except Exception as error:
-            self.problem = f"It cannot be started: {error}"
+            self.problem = Problem("cannot_start", str(error))
         else:
             self.expected_s = max(1.0, time.monotonic() - self.began_at)
 
-    def _why_not(self) -> str:
-        waited = time.monotonic() - self.began_at
-        if waited < self.timeout_s - 1:
-            return f"It has ended. {self._last_line()}".strip()
-        return f"It has not opened its port in {self.timeout_s:.0f} s. {self._last_line()}".strip()
+    def _why_not(self) -> Problem:
+        if time.monotonic() - self.began_at < self.timeout_s - 1:
+            return Problem("ended", printed=self._last_line())
+        return self._no_port()
+
+    def _no_port(self) -> Problem:
+        return Problem("no_port", f"{self.timeout_s:.0f}", self._last_line())
 
     def _last_line(self) -> str:
         lines = [line for line in self.printed().splitlines() if line.strip()]

@@ -89,12 +89,13 @@ export class SessionActions implements IPanelActions {
   async makeImage(panel: IPanel): Promise<void> {
     let values = { name: '', description: '' };
     let problem = '';
+    let field = '';
     for (;;) {
-      const body = new ImageForm(this._trans, values, problem);
+      const body = new ImageForm(this._trans, values, problem, field);
       const { button, value } = await showDialog({
         title: this._trans.__('Make an image of this environment'),
         body,
-        focusNodeSelector: 'input',
+        focusNodeSelector: field === 'description' ? 'textarea' : 'input',
         buttons: [
           Dialog.cancelButton({ label: this._trans.__('Cancel') }),
           Dialog.okButton({ label: this._trans.__('Ask for it') })
@@ -110,6 +111,7 @@ export class SessionActions implements IPanelActions {
         return;
       } catch (error) {
         problem = this._words(error);
+        field = error instanceof Failed ? error.field : '';
       }
     }
   }
@@ -172,8 +174,16 @@ export class SessionActions implements IPanelActions {
 
 /** Name and description of an image. */
 class ImageForm extends Widget implements Dialog.IBodyWidget<{ name: string; description: string }> {
-  constructor(trans: TranslationBundle, values: { name: string; description: string }, problem: string) {
+  constructor(
+    trans: TranslationBundle,
+    values: { name: string; description: string },
+    problem: string,
+    field: string
+  ) {
     super();
+    this.addClass('apl-form');
+    this._name.setAttribute('aria-invalid', String(field === 'name'));
+    this._description.setAttribute('aria-invalid', String(field === 'description'));
     this._name.value = values.name;
     this._description.value = values.description;
     this.node.append(

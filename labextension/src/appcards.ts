@@ -1,11 +1,12 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, InputDialog, MainAreaWidget, Notification } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
+import { ServerConnection } from '@jupyterlab/services';
 import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
 import { LabIcon } from '@jupyterlab/ui-components';
 import { IDisposable } from '@lumino/disposable';
 
-import { AppsClient, cardLabel, IApp, portProblem, readPort } from './apps';
+import { AppsClient, cardLabel, IApp, portProblem, problemText, readPort } from './apps';
 import { AppWidget, PageWidget } from './appwidget';
 
 const LOOK_MS = 10000;
@@ -33,10 +34,24 @@ class AppCards {
 
   async start(): Promise<void> {
     this._addPortCommand();
-    for (const [rank, app] of (await this._client.list()).entries()) {
+    for (const [rank, app] of (await this._list()).entries()) {
       this._add(app, rank);
     }
     window.setInterval(() => void this._look(), LOOK_MS);
+  }
+
+  /** Asked until there is an answer; a server without our extension has no apps to tell of. */
+  private async _list(): Promise<IApp[]> {
+    for (;;) {
+      try {
+        return await this._client.list();
+      } catch (error) {
+        if (error instanceof ServerConnection.ResponseError && error.response.status === 404) {
+          return [];
+        }
+        await new Promise(resolve => window.setTimeout(resolve, LOOK_MS));
+      }
+    }
   }
 
   /** While a launcher is open and the page visible, and only then. */
@@ -57,7 +72,7 @@ class AppCards {
     this._apps.set(app.name, app);
     this._app.commands.addCommand(command, {
       label: args => (args.isPalette ? app.title : cardLabel(now(), this._trans)),
-      caption: () => now().message || app.title,
+      caption: () => problemText(now(), this._trans) || app.title,
       icon,
       execute: () => this._open(now(), icon)
     });
@@ -179,7 +194,6 @@ export const appCards: JupyterFrontEndPlugin<void> = {
     // among the notebooks, where they are seen; the name is JupyterLab's own
     const category = (translator ?? nullTranslator).load('jupyterlab').gettext('Notebook');
     const cards = new AppCards(app, client, trans, category, launcher, palette);
-    // a server without our extension has no apps to tell of
-    void app.restored.then(() => cards.start()).catch(() => undefined);
+    void app.restored.then(() => cards.start());
   }
 };

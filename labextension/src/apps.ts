@@ -13,7 +13,9 @@ export interface IApp {
   state: 'stopped' | 'starting' | 'ready' | 'failed';
   seconds: number;
   expected_s: number;
-  message: string;
+  /** How often it has died and was started again by itself. */
+  restarts: number;
+  problem: { code: string; detail: string; printed: string } | null;
   url: string;
 }
 
@@ -32,6 +34,18 @@ export function cardLabel(app: IApp, trans: ITranslate): string {
     default:
       return app.title;
   }
+}
+
+/** Why it does not run. */
+export function problemText(app: IApp, trans: ITranslate): string {
+  const { code, detail, printed } = app.problem ?? { code: '', detail: '', printed: '' };
+  const words: Record<string, string> = {
+    ended: trans.__('It has ended.'),
+    no_port: trans.__('It has not opened its port in %1 s.', detail),
+    port_taken: trans.__('Port %1 is used by another program.', detail),
+    cannot_start: trans.__('It cannot be started: %1.', detail)
+  };
+  return [words[code] ?? '', printed].filter(Boolean).join(' ');
 }
 
 /** How far a start is, 0 to 1: never done before it is, however long it takes. */

@@ -1,9 +1,9 @@
 import { Toolbar, ToolbarButton } from '@jupyterlab/ui-components';
-import { MainAreaWidget } from '@jupyterlab/apputils';
+import { MainAreaWidget, Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
-import { AppsClient, IApp, progressOf } from './apps';
+import { AppsClient, IApp, problemText, progressOf } from './apps';
 import { element, setShown, setText } from './dom';
 
 const STARTING_MS = 1000;
@@ -97,6 +97,7 @@ export class AppWidget extends PageWidget {
   private _show(app: IApp): void {
     const t = this.trans;
     const before = this._app.state;
+    const died = app.restarts > this._app.restarts;
     this._app = app;
     this._told(app);
     const ready = app.state === 'ready';
@@ -105,15 +106,19 @@ export class AppWidget extends PageWidget {
     setShown(this._progress, app.state === 'starting');
     setShown(this._again, app.state === 'failed' || app.state === 'stopped');
     setShown(this._log, app.state === 'failed');
-    if (ready && (before !== 'ready' || !this.frame.src)) {
+    if (ready && (died || before !== 'ready' || !this.frame.src)) {
       this.load();
+    }
+    if (died) {
+      const text = t.__('%1 had ended by itself, and is started again.', app.title);
+      Notification.warning(text, { autoClose: 10000 });
     }
     if (app.state === 'starting') {
       const of = t.__('%1 s of about %2 s', Math.round(app.seconds), Math.round(app.expected_s));
       setText(this._text, `${t.__('Starting %1…', app.title)} ${of}`);
       this._progress.value = progressOf(app);
     } else if (app.state === 'failed') {
-      setText(this._text, t.__('%1 has failed: %2', app.title, app.message));
+      setText(this._text, t.__('%1 has failed: %2', app.title, problemText(app, t)));
       void this._showLog();
     } else if (app.state === 'stopped') {
       setText(this._text, t.__('%1 does not run.', app.title));

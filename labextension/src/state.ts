@@ -5,9 +5,9 @@ import { Poll } from '@lumino/polling';
 import { IPanel, ISession } from './answers';
 import { Away, NotUnderApportion, Refused, SessionClient } from './session';
 
-const INTERVAL_MS = 5000;
-const LONGEST_INTERVAL_MS = 30000;
-const REFUSED_INTERVAL_MS = 60000;
+const OFTEN = { interval: 5000, backoff: true, max: 30000 };
+/** After a refusal, which lasts. */
+const RARELY = { interval: 60000, backoff: false, max: 60000 };
 
 /** Of the connection to the hub; `none`: not under Apportion; `unknown`: not asked yet. */
 export type Connection = 'unknown' | 'ok' | 'away' | 'refused' | 'none';
@@ -15,14 +15,15 @@ export type Connection = 'unknown' | 'ok' | 'away' | 'refused' | 'none';
 /** This session as the other parts of the extension see it. */
 export const ISessionState = new Token<SessionState>('apportion-lab:ISessionState');
 
-/** Asks for the session while the page is visible, and only then; for the panel while it is. */
+/** Asks for the session while the page is visible, and only then; for all of it while the panel is. */
 export class SessionState {
   constructor(readonly client: SessionClient) {
-    this._poll = this._makePoll('session', async () => {
-      this._session = await this.client.session();
-    });
-    this._panelPoll = this._makePoll('panel', async () => {
-      this._panel = this._session = await this.client.panel();
+    this._poll = new Poll({
+      name: 'apportion-lab:session',
+      auto: false,
+      frequency: OFTEN,
+      standby: 'when-hidden',
+      factory: () => this._ask()
     });
     document.addEventListener('visibilitychange', this._onVisible);
     this._poll.disposed.connect(() =>
@@ -55,51 +56,47 @@ export class SessionState {
 
   /** Whether somebody looks at the panel. */
   watchPanel(watched: boolean): void {
-    if (this._panelPoll.isDisposed || watched === this._watched) {
-      return;
+    if (watched !== this._watched) {
+      this._watched = watched;
+      void (watched && this.refresh());
     }
-    this._watched = watched;
-    void (watched ? this._panelPoll.refresh() : this._panelPoll.stop());
   }
 
   /** Ask now, as after something was done. */
   async refresh(): Promise<void> {
-    const poll = this._watched ? this._panelPoll : this._poll;
-    if (!poll.isDisposed) {
-      await poll.refresh();
+    if (!this._poll.isDisposed) {
+      await this._poll.refresh();
     }
   }
 
-  private _makePoll(name: string, ask: () => Promise<void>): Poll {
-    return new Poll({
-      name: `apportion-lab:${name}`,
-      auto: false,
-      frequency: { interval: INTERVAL_MS, backoff: true, max: LONGEST_INTERVAL_MS },
-      standby: 'when-hidden',
-      factory: async () => {
-        try {
-          await ask();
-          this._note('ok');
-        } catch (error) {
-          this._failed(error);
-          throw error; // asked again, less and less often
-        }
+  private async _ask(): Promise<void> {
+    try {
+      if (this._watched) {
+        this._panel = this._session = await this.client.panel();
+      } else {
+        this._session = await this.client.session();
       }
-    });
+    } catch (error) {
+      this._failed(error);
+      throw error; // asked again, less and less often
+    }
+    if (this._connection === 'refused') {
+      this._poll.frequency = OFTEN;
+    }
+    this._note('ok');
   }
 
   private _failed(error: unknown): void {
-    if (error instanceof NotUnderApportion) {
+    if (error instanceof NotUnderApportion && !this._session) {
       this._poll.dispose();
-      this._panelPoll.dispose();
       this._note('none');
     } else if (error instanceof Refused) {
-      const rarely = { interval: REFUSED_INTERVAL_MS, backoff: false, max: REFUSED_INTERVAL_MS };
-      this._poll.frequency = this._panelPoll.frequency = rarely;
+      this._poll.frequency = RARELY;
       this._note('refused');
     } else {
       // its own Jupyter server, too, may be what does not answer; JupyterLab tells of that
-      this._note(error instanceof Away ? 'away' : this._connection);
+      const away = error instanceof Away || error instanceof NotUnderApportion;
+      this._note(away ? 'away' : this._connection);
     }
   }
 
@@ -116,7 +113,6 @@ export class SessionState {
 
   private readonly _changed = new Signal<this, void>(this);
   private readonly _poll: Poll;
-  private readonly _panelPoll: Poll;
   private _connection: Connection = 'unknown';
   private _session: ISession | null = null;
   private _panel: IPanel | null = null;

@@ -29,9 +29,11 @@ export class StatusItem extends Widget {
       return;
     }
     const status = statusOf(session, this._trans);
-    const away = connection === 'ok' ? '' : ` · ${this._trans.__('hub away')}`;
-    this._button.dataset.level = connection === 'ok' ? status.level : 'amber';
-    setText(this._button, `${SIGNS[status.level]}${status.text}${away}`);
+    const words =
+      connection === 'refused' ? this._trans.__('unknown to the hub') : this._trans.__('hub away');
+    const level = connection === 'ok' || status.level === 'red' ? status.level : 'amber';
+    this._button.dataset.level = level;
+    setText(this._button, [SIGNS[level] + status.text, words].slice(0, connection === 'ok' ? 1 : 2).join(' · '));
     this._button.title = this._trans.__('Open the session panel');
   }
 

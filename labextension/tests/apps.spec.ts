@@ -1,4 +1,4 @@
-import { cardLabel, IApp, portProblem, progressOf, readPort } from '../src/apps';
+import { cardLabel, IApp, portProblem, problemText, progressOf, readPort } from '../src/apps';
 
 jest.mock('@jupyterlab/coreutils', () => ({}), { virtual: true });
 jest.mock('@jupyterlab/services', () => ({}), { virtual: true });
@@ -15,7 +15,8 @@ const app = (values: Partial<IApp>): IApp => ({
   state: 'stopped',
   seconds: 0,
   expected_s: 20,
-  message: '',
+  restarts: 0,
+  problem: null,
   url: '/mlflow/',
   ...values
 });
@@ -45,4 +46,14 @@ test('what no page can be opened of says why', () => {
   expect(portProblem(80, 'http', trans)).toBe('');
   expect(portProblem(80, 'closed', trans)).toContain('Nothing listens on port 80');
   expect(portProblem(80, 'silent', trans)).toContain('does not answer as a web server');
+});
+
+test('why an app does not run is told with the last line that it has printed', () => {
+  const text = (code: string, detail = '', printed = '') =>
+    problemText(app({ state: 'failed', problem: { code, detail, printed } }), trans);
+  expect(text('ended', '', 'no licence')).toBe('It has ended. no licence');
+  expect(text('no_port', '90')).toBe('It has not opened its port in 90 s.');
+  expect(text('port_taken', '5000')).toBe('Port 5000 is used by another program.');
+  expect(text('cannot_start', 'No such file')).toBe('It cannot be started: No such file.');
+  expect(problemText(app({}), trans)).toBe('');
 });

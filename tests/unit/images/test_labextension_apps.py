@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apportion_lab.app_problem import Problem
 from apportion_lab.apps import Apps, UnknownApp
 from apportion_lab.ports import listening_ports, probe
 from jupyter_server_proxy.config import ServerProxy, make_handlers, make_server_process
@@ -112,6 +113,7 @@ async def test_one_that_has_died_comes_back(apps: Apps) -> None:
         return pid_of(apps, "serve") != first and (await told(apps, "serve"))["state"] == "ready"
 
     await until(comes_back)
+    assert (await told(apps, "serve"))["restarts"] == 1
 
 
 async def test_one_that_never_opens_its_port_fails_in_time_and_says_what_it_printed(
@@ -127,8 +129,25 @@ async def test_one_that_ends_at_once_fails_with_its_last_line(apps: Apps) -> Non
     apps.get("dies").start()
     failed = await in_state(apps, "dies", "failed")
     assert "no licence" in failed["message"]
+    assert failed["problem"]["code"] in {"ended", "no_port"}
     apps.get("dies").start()
     assert (await told(apps, "dies"))["state"] == "starting"
+
+
+async def test_one_that_runs_and_serves_no_more_can_be_started_again(
+    apps: Apps, tmp_path: Path
+) -> None:
+    apps.get("serve").start()
+    await in_state(apps, "serve", "ready")
+    app, first = apps.get("serve"), pid_of(apps, "serve")
+    app.timeout_s = 0.0
+    os.kill(first, signal.SIGSTOP)  # its port stays open, so that it must be told another way
+    app.problem = Problem("no_port", "3")
+    app.start()
+    app.timeout_s = 3.0
+    os.kill(first, signal.SIGCONT)
+    await in_state(apps, "serve", "ready")
+    assert pid_of(apps, "serve") != first
 
 
 async def test_a_program_that_is_not_there_is_named(apps: Apps) -> None:

@@ -4,12 +4,19 @@ import json
 import sys
 from pathlib import Path
 
-# What an app prints goes where its card in JupyterLab finds it.
-# In a group of its own: what an app that was killed has left behind would keep its port.
+# What an app prints goes where its card in JupyterLab finds it, the last start's and a megabyte of
+# those before. In a group of its own: what an app that was killed has left behind would keep its
+# port. Whose group that was is known by the start of the process that led it.
 STARTING = """
-mkdir -p -m 700 /tmp/apportion-apps && cd /tmp/apportion-apps && before=$(cat "$0.pid" 2>/dev/null)
-[ -z "$before" ] || kill -9 "-$before" 2>/dev/null
-echo $$ > "$0.pid" && cd "$HOME" && exec setsid "$@" >> "/tmp/apportion-apps/$0.log" 2>&1
+mkdir -p -m 700 /tmp/apportion-apps && cd /tmp/apportion-apps || exit 1
+began() { cut -d ' ' -f 22 "/proc/$1/stat" 2>/dev/null; }
+if read -r before since 2>/dev/null < "$0.pid"; then
+    now=$(began "$before")
+    [ -n "$now" ] && [ "$now" != "$since" ] || kill -9 "-$before" 2>/dev/null
+fi
+[ "$(wc -c 2>/dev/null < "$0.log" || echo 0)" -lt 1000000 ] || : > "$0.log"
+echo $$ "$(began $$)" > "$0.pid"
+cd "$HOME" && exec setsid "$@" >> "/tmp/apportion-apps/$0.log" 2>&1
 """
 # With the extension its cards show how far an app is; without it jupyter-server-proxy has its own.
 OWN_CARDS = Path(sys.prefix, "share", "jupyter", "labextensions", "apportion-lab").is_dir()
