@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import runpy
 import signal
 import socket
 import sys
@@ -18,13 +19,21 @@ from apportion_lab.apps import Apps, UnknownApp
 from apportion_lab.ports import listening_ports, probe
 from jupyter_server_proxy.config import ServerProxy, make_handlers, make_server_process
 from tornado import web
+from traitlets.config import Config
 
+ETC = Path(__file__).parents[3] / "images" / "base" / "rootfs" / "opt" / "apportion" / "etc"
+CONFIG = ETC / "jupyter" / "jupyter_server_config.py"
 BASE_URL = "/user/ann-b/lab/"
 SERVE = "import http.server,sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])),"
 SERVE += " http.server.SimpleHTTPRequestHandler).serve_forever()"
 NEVER = "import time; print('looking for my settings', flush=True); time.sleep(60)"
 DIES = "import sys; print('no licence'); sys.exit(3)"
-LINE = 'exec "$@" >> "{log}" 2>&1'
+
+
+def starting(tmp_path: Path) -> str:
+    """The image's own way to start an app, with its files elsewhere."""
+    config = runpy.run_path(str(CONFIG), {"get_config": Config})
+    return str(config["STARTING"]).replace("/tmp/apportion-apps", str(tmp_path))
 
 
 def declared(tmp_path: Path, **programs: str) -> dict[str, Any]:
@@ -32,7 +41,7 @@ def declared(tmp_path: Path, **programs: str) -> dict[str, Any]:
     return {
         name: {
             "command": [
-                *("/bin/sh", "-c", LINE.replace("{log}", str(tmp_path / f"{name}.log")), name),
+                *("/bin/sh", "-c", starting(tmp_path), name),
                 *(sys.executable, "-c", program, "{port}"),
             ],
             "timeout": 3,

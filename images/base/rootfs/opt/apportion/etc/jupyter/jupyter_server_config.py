@@ -6,10 +6,11 @@ from pathlib import Path
 
 # What an app prints goes where its card in JupyterLab finds it, the last start's and a megabyte of
 # those before. In a group of its own: what an app that was killed has left behind would keep its
-# port. Whose group that was is known by the start of the process that led it.
+# port. Whose group that was is known by the start of the process that led it. No braces:
+# jupyter-server-proxy fills in what stands in them.
 STARTING = """
 mkdir -p -m 700 /tmp/apportion-apps && cd /tmp/apportion-apps || exit 1
-began() { cut -d ' ' -f 22 "/proc/$1/stat" 2>/dev/null; }
+began() ( cut -d ' ' -f 22 "/proc/$1/stat" 2>/dev/null )
 if read -r before since 2>/dev/null < "$0.pid"; then
     now=$(began "$before")
     [ -n "$now" ] && [ "$now" != "$since" ] || kill -9 "-$before" 2>/dev/null
