@@ -19,6 +19,7 @@ from tests.fakes import nvml
 
 Shot = Callable[[Page, str], None]
 SMALL = {"image": BASE, "cpu": 1, "memory_mib": 1536}
+SHORTEST_IDLE_S = 600
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,20 @@ def gpus(
     lab, fake = make_gpu_lab(make_lab, tmp_path_factory.mktemp("gpus"), nvml.gpu(0))
     answer = lab.admin.api.patch("/nodes/local", json={"enforcer": "timeslice"})
     assert answer.status_code == 200, answer.text
+    leave_idle(lab)
     return lab, fake
+
+
+def leave_idle(lab: Lab) -> None:
+    """Dora starts a session in a project that stops idle ones, and goes away: the shortest limit
+    takes as long as the other tests here."""
+    new = {"name": "quiet", "member_limits": {"idle_s": SHORTEST_IDLE_S}}
+    answer = lab.admin.api.post("/projects", json=new)
+    assert answer.status_code == 201, answer.text
+    member = {"user": lab.person("dora").name}
+    answer = lab.admin.api.post("/projects/quiet/members", json=member)
+    assert answer.status_code == 201, answer.text
+    lab.person("dora").submit(name="idle", fgpu=0, project="quiet", **SMALL)
 
 
 @pytest.fixture
@@ -313,13 +327,18 @@ def test_mlflow_opens_from_its_card_is_reused_and_comes_back_when_it_has_died(
     expect(opened.value.get_by_text("Experiments").first).to_be_visible(timeout=60_000)
     opened.value.close()
 
+    # killed, it comes back by itself, and the card says so
+    before = server()
+    lab.run_in(session["id"], "pkill", "-9", "-f", "mlflow server")
+    expect(toast(page, "had ended by itself, and is started again")).to_be_visible(timeout=60_000)
+    assert server() not in {"", before}
+    expect(inside.get_by_text("Experiments").first).to_be_visible(timeout=120_000)
+    shot(page, "4-back")
+
     tab.get_by_text("Stop", exact=True).click()
     expect(tab).to_contain_text("MLflow UI does not run.", timeout=30_000)
     tab.get_by_role("button", name="Start again").click()
     expect(inside.get_by_text("Experiments").first).to_be_visible(timeout=120_000)
-    before = server()
-    lab.run_in(session["id"], "pkill", "-9", "-f", "mlflow server")
-    until(lambda: server() not in {"", before}, what="MLflow is started again")
 
 
 SILENT = "import socket,time; s=socket.create_server(('',9001)); time.sleep(600)"
@@ -349,3 +368,27 @@ def test_a_port_is_opened_or_says_why_not(
     frame = page.frame_locator("iframe[title='Port 9000']")
     expect(frame.get_by_text("Directory listing for /")).to_be_visible(timeout=30_000)
     shot(page, "opened")
+
+
+def test_an_idle_session_goes_on_when_its_user_says_that_he_is_there(
+    lab: Lab, window: Any, shot: Shot
+) -> None:
+    dora = lab.person("dora")
+    (session,) = dora.live()
+
+    def warned() -> dict[str, Any] | None:
+        now = dora.session(session["id"])
+        assert now["ended_at"] is None, now
+        return now if now["notice"] else None
+
+    session = until(warned, limit_s=SHORTEST_IDLE_S + 120, what="dora is warned")
+    assert session["notice"]["code"] == "idle"
+    page: Page = window(dora)
+    open_lab(page, lab, session)
+    warning = toast(page, "This session will be stopped at")
+    expect(warning).to_be_visible(timeout=30_000)
+    shot(page, "1-idle")
+    warning.get_by_text("I am here").click()
+    expect(toast(page, "The warning is withdrawn")).to_be_visible(timeout=30_000)
+    assert dora.session(session["id"])["notice"] is None
+    dora.stop_all()
