@@ -30,7 +30,7 @@ from hub_ext.projects.shares import (
 )
 from hub_ext.projects.tree import Rows, lineage, read_projects
 from hub_ext.projects.usage import gpu_hours
-from hub_ext.scheduling.amounts import cores, fgpu
+from hub_ext.scheduling.amounts import cores, exact_duration, fgpu
 from hub_ext.scheduling.model import UNLIMITED, Demand, Resources
 from hub_ext.sessions.launch import MAX_PRIORITY
 from hub_ext.sessions.status import Status
@@ -266,9 +266,10 @@ def _check_member(db: Session, site: Site, project: str, limits: MemberLimits, a
             field="fgpu",
         )
     if limits.max_lifetime_s is not None and (ask.lifetime_s or 0) > limits.max_lifetime_s:
+        asked = exact_duration(ask.lifetime_s or 0)
         raise OverLimit(
-            f"Asks to run for {_time(ask.lifetime_s or 0)}; in project {project} a session of"
-            f" yours may run for at most {_time(limits.max_lifetime_s)}.",
+            f"Asks to run for {asked}; in project {project} a session of yours may run for at most"
+            f" {exact_duration(limits.max_lifetime_s)}.",
             field="lifetime_s",
         )
     if limits.max_pending is not None and ask.count:
@@ -325,14 +326,6 @@ def _say(site: Site, key: str, amount: int) -> str:
     if key == "gpu_milli":
         return f"{fgpu(amount, site.policy.unit.per_gpu)} fGPU"
     return f"{cores(amount)} CPU cores" if key == "cpu_milli" else f"{amount} MiB of memory"
-
-
-def _time(seconds: int) -> str:
-    """ "48 hours", "90 minutes", "1 second"."""
-    units = ((3600, "hour"), (60, "minute"), (1, "second"))
-    unit_s, unit = next(each for each in units if seconds % each[0] == 0)
-    count = seconds // unit_s
-    return f"{count} {unit}{'s' * (count != 1)}"
 
 
 def _one_of(names: Sequence[str]) -> str:

@@ -58,6 +58,14 @@ def duration(seconds: float) -> str:
     return f"about {round(hours / 24)} days"
 
 
+def exact_duration(seconds: int) -> str:
+    """ "48 hours", "90 minutes", "1 second"."""
+    units = ((3600, "hour"), (60, "minute"), (1, "second"))
+    unit_s, unit = next(each for each in units if seconds % each[0] == 0)
+    count = seconds // unit_s
+    return f"{count} {unit}{'s' * (count != 1)}"
+
+
 def in_line(position: int, estimate_s: float | None) -> str:
     """ "Third in line; about 12 minutes." """
     if position <= len(_ORDINALS):

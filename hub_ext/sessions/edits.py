@@ -15,6 +15,7 @@ from hub_ext.projects.limits import MemberLimits, limits_of
 from hub_ext.projects.membership import roles_of
 from hub_ext.projects.permissions import Action, may
 from hub_ext.projects.tree import lineage, read_projects
+from hub_ext.scheduling.amounts import exact_duration
 from hub_ext.scheduling.model import Demand
 from hub_ext.sessions.changes import Change
 from hub_ext.sessions.launch import MAX_PRIORITY, bad_value
@@ -145,7 +146,10 @@ def _check_lifetime(row: SessionRow, lifetime_s: int | None, most: int | None) -
     if row.status not in GRANTED | {Status.PENDING}:
         raise Conflict(f"The session is {row.status}; it cannot be extended.", field="lifetime_s")
     if most is not None and (lifetime_s is None or lifetime_s > most):
-        raise OverLimit(
-            f"In project {row.project} a member's session may last {most} s at most.",
-            field="lifetime_s",
-        )
+        raise OverLimit(too_long(row.project, most), field="lifetime_s")
+
+
+def too_long(project: str, most_s: int) -> str:
+    """Why a session gets no more time."""
+    most = exact_duration(most_s)
+    return f"In project {project} a member's session may last {most} at most."

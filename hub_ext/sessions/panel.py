@@ -28,7 +28,7 @@ from hub_ext.projects.shares import quota_now
 from hub_ext.projects.tree import read_lineage
 from hub_ext.scheduling.model import UNLIMITED
 from hub_ext.sessions.activity import Activity
-from hub_ext.sessions.edits import MAX_LIFETIME_S, longest_lifetime
+from hub_ext.sessions.edits import MAX_LIFETIME_S, longest_lifetime, too_long
 from hub_ext.sessions.endings import Ending
 from hub_ext.sessions.glance import glance, use_json
 from hub_ext.sessions.outlook import idle_limits, outlook
@@ -198,8 +198,11 @@ def _extend(row: SessionRow, most_s: int | None) -> dict[str, Any]:
         return {"allowed": False, "most_s": 0, "why": "Its lifetime has no limit."}
     more = min(most_s or MAX_LIFETIME_S, MAX_LIFETIME_S) - row.lifetime_s
     if more <= 0:
-        why = f"In project {row.project} a member's session may last {most_s} s at most."
-        return {"allowed": False, "most_s": 0, "why": why}
+        return {
+            "allowed": False,
+            "most_s": 0,
+            "why": too_long(row.project, most_s or MAX_LIFETIME_S),
+        }
     return {"allowed": True, "most_s": None if most_s is None else more, "why": ""}
 
 

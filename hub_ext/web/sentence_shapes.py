@@ -137,7 +137,10 @@ PHRASES: tuple[str, ...] = (
     # hub_ext/projects/shares.py: the term; hub_ext/hours.py: the next opening
     "%(date)s at %(clock)s",
     "%(weekday)s at %(clock)s",
-    # hub_ext/sessions/endings.py: lengths of time
+    # hub_ext/sessions/endings.py, hub_ext/scheduling/amounts.py: lengths of time
+    "%(number)s second",
+    "%(number)s minute",
+    "%(number)s hour",
     "%(number)s seconds",
     "%(number)s minutes",
     "%(number)s hours",

@@ -15,6 +15,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
+from apportion_lab.guests import disconnect_guests
 from apportion_lab.hub import failed
 from apportion_lab.session import HubSession
 
@@ -103,11 +104,13 @@ class ShareHandler(_Handler):
 
     @web.authenticated
     async def delete(self) -> None:
-        """Take back links and access at once: this server forgets whom the hub has let in."""
+        """Take back links and access at once: this server forgets whom the hub has let in, and
+        closes the connections that they have open."""
         told = await self.act("DELETE", "share")
         hub_auth = getattr(self.identity_provider, "hub_auth", None)
         if told["state"] == "ok" and hub_auth is not None:
             hub_auth.cache.clear()
+            disconnect_guests(os.environ.get("JUPYTERHUB_USER", ""))
 
 
 class ImageRequestHandler(_Handler):

@@ -10,6 +10,8 @@ import { IPanelActions } from './panel';
 import { Away, Failed, Refused } from './session';
 import { SessionState } from './state';
 
+const EXTENSION_S = 3600;
+
 /** What the buttons of the panel and of notifications do, with the questions they ask. */
 export class SessionActions implements IPanelActions {
   constructor(
@@ -31,6 +33,16 @@ export class SessionActions implements IPanelActions {
     const seconds = steps[labels.indexOf(value ?? '')];
     if (seconds) {
       await this.extendBy(seconds);
+    }
+  }
+
+  /** Where nobody answers an hour is offered: whether it is allowed is told after the click. */
+  async oneExtension(): Promise<number> {
+    try {
+      const { allowed, most_s } = (await this._state.client.panel()).time.extend;
+      return allowed ? Math.min(EXTENSION_S, most_s ?? EXTENSION_S) : 0;
+    } catch {
+      return EXTENSION_S;
     }
   }
 

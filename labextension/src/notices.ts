@@ -1,7 +1,7 @@
 /** What to show of a session's notice: functions from data to data. */
 
 import { INotice, ISession } from './answers';
-import { ITranslate } from './format';
+import { duration, ITranslate } from './format';
 
 /** A notice on this page. `stopsAt`: ms by the browser's own clock. */
 export interface IWarning {
@@ -111,17 +111,6 @@ function advices(
   return saved === null
     ? [trans.__('Save your work now; it goes back to the queue.'), short]
     : [trans.__('Your documents were saved at %1; it goes back to the queue.', saved), short];
-}
-
-/** Seconds in the last two minutes; before that in minutes, rounded down. */
-function duration(seconds: number, trans: ITranslate): string {
-  if (seconds < 120) {
-    return trans.__('%1 s', seconds);
-  }
-  const minutes = Math.floor(seconds / 60);
-  return minutes < 120
-    ? trans.__('%1 min', minutes)
-    : trans.__('%1 h', Math.floor(minutes / 60));
 }
 
 function shorten(text: string, room: number): string {

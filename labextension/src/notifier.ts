@@ -1,14 +1,17 @@
 import { Notification } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
+import { CommandRegistry } from '@lumino/commands';
 
 import { IShown, nextSteps } from './alerts';
 import { IAlert } from './answers';
 import { SessionState } from './state';
+import { SAVE_ALL } from './warning';
 
 /** Shows alerts, and that the hub is away, as notifications of JupyterLab: each event once. */
 export class AlertNotifier {
   constructor(
     private readonly _state: SessionState,
+    private readonly _commands: CommandRegistry,
     private readonly _trans: TranslationBundle,
     private readonly _openPanel: () => void
   ) {
@@ -47,13 +50,35 @@ export class AlertNotifier {
   }
 
   private _actionsFor(alert: IAlert): Notification.IAction[] {
-    return [
-      {
-        label: this._trans.__('Open the session panel'),
-        caption: alert.message,
-        callback: () => this._openPanel()
-      }
-    ];
+    const panel: Notification.IAction = {
+      label: this._trans.__('Open the session panel'),
+      caption: alert.message,
+      callback: () => this._openPanel()
+    };
+    const wayOut = this._wayOut(alert.code);
+    return wayOut ? [wayOut, panel] : [panel];
+  }
+
+  /** What helps, if JupyterLab has it. */
+  private _wayOut(code: string): Notification.IAction | null {
+    const t = this._trans;
+    const ways: Record<string, [string, string]> = {
+      device: [SAVE_ALL, t.__('Save all')],
+      enforcement: [SAVE_ALL, t.__('Save all')],
+      folder: ['filebrowser:activate', t.__('Open the file browser')],
+      gpu_memory: ['running:show-panel', t.__('Show what runs')]
+    };
+    const [command, label] = ways[code] ?? ['', ''];
+    return this._commands.hasCommand(command)
+      ? {
+          label,
+          displayType: 'accent',
+          callback: event => {
+            event.preventDefault(); // it stays as long as it is so
+            void this._commands.execute(command).catch(console.error);
+          }
+        }
+      : null;
   }
 
   private _shown: IShown = { keys: [], awaySince: null };

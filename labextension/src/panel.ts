@@ -9,6 +9,9 @@ import { imageRequestText } from './imagerequest';
 import { Plot } from './plot';
 import { SessionState } from './state';
 
+/** From here on a folder's bar is in another colour. */
+const FULL_PART = 0.9;
+
 /** What the panel's buttons do. */
 export interface IPanelActions {
   extend(panel: IPanel): Promise<void>;
@@ -66,6 +69,7 @@ export class SessionPanel extends Widget {
       (this._unshare = this._button(t.__('Stop sharing'), () => this._actions.stopSharing())),
       (this._stop = this._button(t.__('Stop…'), panel => this._actions.stop(panel)))
     );
+    this._extend.setAttribute('aria-describedby', this._noMore.id);
     this._stop.classList.add('jp-mod-warn');
     const plots = element('div', { class: 'apl-plots' });
     plots.append(...Object.values(this._plots).map(plot => plot.node));
@@ -73,7 +77,7 @@ export class SessionPanel extends Widget {
       element('div', { class: 'apl-head' }, this._name, this._about),
       this._warning,
       section(t.__('Slice'), this._slice, this._isolates, plots, this._unmeasured),
-      section(t.__('Time'), this._left, this._why, this._idle, this._here),
+      section(t.__('Time'), this._left, this._why, this._noMore, this._idle, this._here),
       section(t.__('Project'), this._project, this._quota, this._quotaBar),
       section(t.__('Folders'), this._folders),
       section(t.__('Image'), this._image, this._request, this._makeImage, this._withdraw),
@@ -113,7 +117,7 @@ export class SessionPanel extends Widget {
     const slice = session.fgpu
       ? t.__('%1 fGPU, %2 GiB of GPU memory', session.fgpu, gib(session.gpu_memory_mib))
       : t.__('No GPU');
-    const rest = t.__('%1 cores, %2 GiB of memory', session.cpu_milli / 1000, gib(session.memory_mib));
+    const rest = t.__('CPU cores: %1; memory: %2 GiB', session.cpu_milli / 1000, gib(session.memory_mib));
     const simulated = session.simulated ? ` (${t.__('simulated')})` : '';
     setText(this._slice, `${slice}${simulated}; ${rest}`);
   }
@@ -139,7 +143,7 @@ export class SessionPanel extends Widget {
     setShown(this._makeImage, panel.can.image_request);
     setShown(this._withdraw, request !== null && request.pending);
     this._extend.disabled = !panel.time.extend.allowed;
-    this._extend.title = panel.time.extend.why;
+    setText(this._noMore, panel.time.extend.why);
     this._again.href = panel.links.launch_again;
     setShown(this._share, panel.can.share);
     setShown(this._unshare, panel.shared);
@@ -154,7 +158,7 @@ export class SessionPanel extends Widget {
     const rows: [keyof IUse, number, (value: number) => string][] = [
       ['gpu_memory_mib', panel.gpu_memory_mib, v => `${gib(v)} / ${gib(panel.gpu_memory_mib)} GiB`],
       ['gpu', 1, v => `${Math.round(v * 100)} %`],
-      ['cpu_milli', panel.cpu_milli, v => t.__('%1 of %2 cores', (v / 1000).toFixed(1), panel.cpu_milli / 1000)],
+      ['cpu_milli', panel.cpu_milli, v => `${(v / 1000).toFixed(1)} / ${panel.cpu_milli / 1000}`],
       ['memory_mib', panel.memory_mib, v => `${gib(v)} / ${gib(panel.memory_mib)} GiB`]
     ];
     for (const [key, limit, words] of rows) {
@@ -177,7 +181,7 @@ export class SessionPanel extends Widget {
       left === null ? t.__('No end is in sight.') : t.__('%1 left', duration(left, t))
     );
     this._left.dataset.level = panel.notice ? 'red' : levelOfTime(left);
-    setText(this._why, left === null ? '' : t.__('Then: %1', message));
+    setText(this._why, left === null ? '' : t.__('Why it ends then: %1', message));
     const limited = idle.limit_s !== null;
     setShown(this._idle, limited);
     setShown(this._here, limited);
@@ -210,6 +214,9 @@ export class SessionPanel extends Widget {
         element('span', { class: 'apl-folder', title: folder.target }, folder.name || t.__('home')),
         element('span', { class: 'apl-small' }, folder.full ? `${free} · ${t.__('full')}` : free)
       );
+      if (folder.used_bytes !== null && folder.limit_bytes) {
+        row.append(room(folder.used_bytes, folder.limit_bytes, t));
+      }
       row.dataset.level = folder.full ? 'red' : 'ok';
       return row;
     });
@@ -235,7 +242,7 @@ export class SessionPanel extends Widget {
   private readonly _plots: Record<keyof IUse, Plot> = {
     gpu_memory_mib: new Plot(this._trans.__('GPU memory')),
     gpu: new Plot(this._trans.__('GPU')),
-    cpu_milli: new Plot(this._trans.__('CPU')),
+    cpu_milli: new Plot(this._trans.__('CPU cores')),
     memory_mib: new Plot(this._trans.__('Memory'))
   };
   private readonly _connection = element('p', { class: 'apl-connection', role: 'status' });
@@ -252,6 +259,7 @@ export class SessionPanel extends Widget {
   );
   private readonly _left = element('p', { class: 'apl-left' });
   private readonly _why = element('p', { class: 'apl-small' });
+  private readonly _noMore = element('p', { id: 'apl-no-more', class: 'apl-small' });
   private readonly _idle = element('p', { class: 'apl-small' });
   private readonly _here = this._button(this._trans.__('I am here'), () => this._actions.inUse());
   private readonly _project = element('p', {});
@@ -282,6 +290,16 @@ export class SessionPanel extends Widget {
 
 function section(title: string, ...children: Node[]): HTMLElement {
   return element('section', {}, element('h3', {}, title), ...children);
+}
+
+/** A bar: how much of what its owner's folders may take together is taken. */
+function room(used: number, limit: number, t: TranslationBundle): HTMLElement {
+  const words = t.__('%1 of %2 used', size(used), size(limit));
+  const bar = element('meter', { 'aria-label': words, title: words });
+  bar.max = limit;
+  bar.high = FULL_PART * limit;
+  bar.value = used;
+  return bar;
 }
 
 function valuesOf(points: IPoint[], key: keyof IUse) {

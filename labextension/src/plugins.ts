@@ -62,7 +62,7 @@ const session: JupyterFrontEndPlugin<void> = {
         warning.follow(sessionState.session);
       }
     });
-    new AlertNotifier(sessionState, trans, openPanel);
+    new AlertNotifier(sessionState, app.commands, trans, openPanel);
 
     // made with the first answer: outside Apportion there is nothing to show
     const show = () => {

@@ -3,14 +3,17 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
 
 import { ISession } from './answers';
+import { duration } from './format';
 import { IWarning, nextStep, warningText, withdrawnText } from './notices';
 
-const SAVE_ALL = 'docmanager:save-all';
-const EXTEND_BY_S = 3600;
+/** JupyterLab's command. */
+export const SAVE_ALL = 'docmanager:save-all';
 
 /** What the user can do about a warning. */
 export interface IWarningActions {
   inUse(): Promise<void>;
+  /** How many seconds one click adds: an hour, or what is left of what is allowed; 0: nothing. */
+  oneExtension(): Promise<number>;
   extendBy(seconds: number): Promise<void>;
 }
 
@@ -50,6 +53,18 @@ export class SessionWarning {
       actions: this._actionsFor(warning)
     });
     this._timer = window.setInterval(() => this._tick(), 1000);
+    if (warning.code === 'lifetime') {
+      void this._offerMore(warning);
+    }
+  }
+
+  /** A button is there for what is allowed only, and that is asked for. */
+  private async _offerMore(warning: IWarning): Promise<void> {
+    const seconds = await this._actions.oneExtension();
+    if (seconds > 0 && this._shown === warning) {
+      const actions = [this._extendBy(seconds), ...this._actionsFor(warning)];
+      Notification.update({ id: this._id, message: this._text, autoClose: false, actions });
+    }
   }
 
   private _clear(): void {
@@ -111,18 +126,20 @@ export class SessionWarning {
         callback: () => void this._actions.inUse()
       };
     }
-    if (warning.code === 'lifetime') {
-      return {
-        label: this._trans.__('Extend by an hour'),
-        caption: this._trans.__('As far as its project allows'),
-        displayType: 'accent',
-        callback: event => {
-          event.preventDefault(); // it stays until the session is extended indeed
-          void this._actions.extendBy(EXTEND_BY_S);
-        }
-      };
-    }
     return null;
+  }
+
+  private _extendBy(seconds: number): Notification.IAction {
+    const t = this._trans;
+    return {
+      label: t.__('Extend by %1', duration(seconds, t)),
+      caption: t.__('As far as its project allows'),
+      displayType: 'accent',
+      callback: event => {
+        event.preventDefault(); // it stays until the session is extended indeed
+        void this._actions.extendBy(seconds);
+      }
+    };
   }
 
   private async _saveAll(): Promise<void> {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from tests.e2e.process_hub import LABEXTENSION, ROOT, ProcessHub
 
@@ -82,6 +85,13 @@ class Person:
         return self.browser.request(
             method, f"/user/{owner}/apportion/{path}", json=body, headers=headers
         )
+
+    async def connect(self, owner: str) -> WebSocketClientConnection:
+        """A websocket to the owner's server, as JupyterLab opens some: the one for its events."""
+        cookies = [each for each in self.browser.cookies.jar if f"/user/{owner}/" in each.path]
+        headers = {"Cookie": "; ".join(f"{each.name}={each.value}" for each in cookies)}
+        address = f"{self.hub.url.replace('http', 'ws')}/user/{owner}/api/events/subscribe"
+        return await websocket_connect(HTTPRequest(address, headers=headers))
 
 
 def xsrf_of(page: str) -> str:
@@ -169,6 +179,22 @@ def test_a_link_lets_somebody_in_until_it_is_taken_back(hub: ProcessHub) -> None
     assert bob.enter("ann").status_code == 403
     assert eve.accept(link["url"]).status_code == 404
     assert ann.ask("GET", "panel")["panel"]["shared"] is False
+
+
+async def test_who_has_lost_access_is_cut_off_and_the_owner_is_not(hub: ProcessHub) -> None:
+    ann, bob = Person(hub, "ann"), Person(hub, "bob")
+    ann.enter("ann")
+    bob.accept(ann.ask("POST", "session/share", {})["url"])
+    owners, guests = await ann.connect("ann"), await bob.connect("ann")
+
+    await asyncio.to_thread(ann.ask, "DELETE", "session/share")
+    said = await asyncio.wait_for(guests.read_message(), LIMIT_S)
+    assert (said, guests.close_reason) == (None, "This session is not shared any more.")
+    with pytest.raises(HTTPClientError, match="403"):
+        await bob.connect("ann")
+    assert owners.close_code is None
+    owners.ping(b"")  # raises when it is closed
+    owners.close()
 
 
 def test_a_hub_that_was_killed_knows_session_and_links_again(hub: ProcessHub) -> None:

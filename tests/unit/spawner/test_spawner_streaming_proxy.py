@@ -16,6 +16,7 @@ from imaginary_spawner import eventually
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
+from tornado.websocket import WebSocketHandler
 
 from spawner import streaming_proxy
 
@@ -61,6 +62,32 @@ class Echo(RequestHandler):
         self.redirect("/echo/elsewhere?a=b%2Fc")
 
 
+class Chat(WebSocketHandler):
+    """Says at once that it is there, then echoes; "bye" ends it."""
+
+    max_message_size = streaming_proxy.MOST_BYTES
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return subprotocols[-1] if subprotocols else None
+
+    def get_compression_options(self) -> dict[str, object]:
+        return {}
+
+    async def open(self, *_args: str, **_kwargs: str) -> None:
+        await self.write_message("hello")
+
+    async def on_message(self, message: str | bytes) -> None:
+        if message == "bye":
+            self.close(4001, "The kernel is gone.")
+        elif message == "crash":
+            self.ws_connection.stream.close()  # type: ignore[union-attr]
+        else:
+            await self.write_message(message, binary=isinstance(message, bytes))
+
+    def on_close(self) -> None:
+        self.settings["target"].left += 1
+
+
 def serve(application: Application) -> tuple[HTTPServer, int]:
     (listener,) = bind_sockets(0, "127.0.0.1")
     server = HTTPServer(application)
@@ -77,7 +104,7 @@ async def target() -> Target:
 async def proxy_url(target: Target, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     monkeypatch.setattr(configproxy, "ProxyHandler", streaming_proxy.StreamingProxyHandler)
     monkeypatch.setattr(streaming_proxy, "_session", None)
-    routes = [("/events", Events), ("/echo.*", Echo)]
+    routes = [("/events", Events), ("/echo.*", Echo), ("/chat", Chat)]
     behind, port = serve(Application(routes, target=target))
     proxy = configproxy.PythonProxy({"default_target": f"http://127.0.0.1:{port}"})
     proxy.add_route("/dead", {"target": "http://127.0.0.1:1"})
@@ -159,6 +186,56 @@ async def test_a_target_that_is_away_is_a_503(
 ) -> None:
     async with browser.get(f"{proxy_url}/dead/x") as answer:
         assert answer.status == 503
+
+
+async def test_messages_of_a_websocket_pass_as_they_are(
+    proxy_url: str, browser: aiohttp.ClientSession
+) -> None:
+    long = os.urandom(12 * 1024 * 1024)
+    protocols = ("v0.chat", "v1.chat")
+    connecting = browser.ws_connect(
+        f"{proxy_url}/chat", protocols=protocols, max_msg_size=0, compress=15
+    )
+    async with asyncio.timeout(30), connecting as socket:
+        assert socket.protocol == "v1.chat"
+        assert await socket.receive_str() == "hello"
+        await socket.send_str("text")
+        assert await socket.receive_str() == "text"
+        await socket.send_bytes(b"\xff\x00")
+        assert await socket.receive_bytes() == b"\xff\x00"
+        await socket.send_bytes(long)
+        assert await socket.receive_bytes() == long
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("bye", (4001, "The kernel is gone.")), ("crash", (0, ""))]
+)
+async def test_the_browser_is_told_when_the_target_ends_a_websocket(
+    proxy_url: str, browser: aiohttp.ClientSession, said: str, told: tuple[int, str]
+) -> None:
+    async with asyncio.timeout(10), browser.ws_connect(f"{proxy_url}/chat") as socket:
+        await socket.receive_str()
+        await socket.send_str(said)
+        closed = await socket.receive()
+        assert (closed.type, closed.data, closed.extra) == (aiohttp.WSMsgType.CLOSE, *told)
+
+
+async def test_the_target_is_told_when_the_browser_ends_a_websocket(
+    proxy_url: str, browser: aiohttp.ClientSession, target: Target
+) -> None:
+    socket = await browser.ws_connect(f"{proxy_url}/chat")
+    await socket.close()
+
+    await eventually(lambda: target.left == 1)
+
+
+async def test_a_websocket_that_the_target_refuses_is_refused(
+    proxy_url: str, browser: aiohttp.ClientSession
+) -> None:
+    for path, status in (("echo", 302), ("nowhere", 404), ("dead/x", 503)):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await browser.ws_connect(f"{proxy_url}/{path}")
+        assert refused.value.status == status
 
 
 def test_times_of_activity_are_utc_wherever_the_machine_stands() -> None:

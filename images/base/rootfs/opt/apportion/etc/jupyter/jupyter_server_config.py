@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 # What an app prints goes where its card in JupyterLab finds it, the last start's and a megabyte of
-# those before. In a group of its own: what an app that was killed has left behind would keep its
-# port. Whose group that was is known by the start of the process that led it. No braces:
-# jupyter-server-proxy fills in what stands in them.
+# those before. One that ends soon after its start is started again by jupyter-server-proxy at
+# once, and here after a pause. In a group of its own: what an app that was killed has left behind
+# would keep its port. Whose group that was is known by the start of the process that led it. No
+# braces: jupyter-server-proxy fills in what stands in them.
 STARTING = """
 mkdir -p -m 700 /tmp/apportion-apps && cd /tmp/apportion-apps || exit 1
+[ -z "$(find "$0.pid" -newermt '-10 seconds' 2>/dev/null)" ] || sleep 5
 began() ( cut -d ' ' -f 22 "/proc/$1/stat" 2>/dev/null )
 if read -r before since 2>/dev/null < "$0.pid"; then
     now=$(began "$before")
