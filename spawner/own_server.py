@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from jupyterhub import orm
 from jupyterhub.utils import url_escape_path, url_path_join
+from sqlalchemy import inspect
 from tornado import web
 from traitlets.config import LoggingConfigurable
 
 if TYPE_CHECKING:
     from .mixin import ApportionSpawnerMixin
+
+
+ASK_AGAIN_S = 15.0
+"""Within so long a token that an admin has revoked is taken no more; s."""
 
 
 class KnownByToken(LoggingConfigurable):
@@ -23,7 +30,11 @@ class KnownByToken(LoggingConfigurable):
     """
 
     api_token: Any
+    orm_spawner: Any
     saved_hash = ""
+    _known = True
+    _asked_at = float("-inf")
+    """When the hub's database was last asked whether the token is revoked; monotonic s."""
 
     @property
     def server_key(self) -> tuple[str, str]:
@@ -35,6 +46,21 @@ class KnownByToken(LoggingConfigurable):
         """SHA-256 of the token; "" without one."""
         return _hash(self.api_token) if self.api_token else self.saved_hash
 
+    def is_of(self, token: str) -> bool:
+        """Whether it is the server's, and not revoked."""
+        known = self.token_hash
+        if not known or not hmac.compare_digest(_hash(token), known):
+            return False
+        now = time.monotonic()
+        if now - self._asked_at > ASK_AGAIN_S:
+            self._known, self._asked_at = self.hub_knows(token), now
+        return self._known
+
+    def hub_knows(self, token: str) -> bool:
+        """Whether the hub's database has it."""
+        database = inspect(self.orm_spawner).session
+        return orm.APIToken.find(database, token) is not None
+
     def start_polling(self) -> None:
         """The server runs: from now on it is found without asking the hub's database."""
         super().start_polling()
@@ -44,6 +70,7 @@ class KnownByToken(LoggingConfigurable):
         """The server is gone, and its token with it."""
         super().clear_state()
         self.saved_hash = ""
+        self._asked_at = float("-inf")
 
 
 _running: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
@@ -79,15 +106,10 @@ def spawner_of_token(handler: Any, user_name: str, server_name: str) -> Apportio
     scheme, _, token = handler.request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "token" and token:
         running = _running.get((user_name, server_name))
-        if running is not None and _is_of(running, token):
+        if running is not None and running.is_of(token):
             found: ApportionSpawnerMixin = running
             return found
         spawner = live_spawner(handler.find_user(user_name), server_name)
-        if spawner is not None and _is_of(spawner, token):
+        if spawner is not None and spawner.is_of(token):
             return spawner
     raise web.HTTPError(403)
-
-
-def _is_of(spawner: KnownByToken, token: str) -> bool:
-    known = spawner.token_hash
-    return bool(known) and hmac.compare_digest(_hash(token), known)

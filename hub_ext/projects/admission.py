@@ -266,9 +266,9 @@ def _check_member(db: Session, site: Site, project: str, limits: MemberLimits, a
             field="fgpu",
         )
     if limits.max_lifetime_s is not None and (ask.lifetime_s or 0) > limits.max_lifetime_s:
-        asked = exact_duration(ask.lifetime_s or 0)
+        wanted = exact_duration(ask.lifetime_s or 0)
         raise OverLimit(
-            f"Asks to run for {asked}; in project {project} a session of yours may run for at most"
+            f"Asks to run for {wanted}; in project {project} a session of yours may run for at most"
             f" {exact_duration(limits.max_lifetime_s)}.",
             field="lifetime_s",
         )

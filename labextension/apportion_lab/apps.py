@@ -27,6 +27,7 @@ LOG_DIRECTORY = Path("/tmp/apportion-apps")
 EXPECTED_S = 20.0
 """How long a first start takes, as far as nobody knows better."""
 _STOP_S = 10.0
+_LOOK_S = 0.2
 _MOST_LOG = 16 * 1024
 _MOST_ICON = 64 * 1024
 _LAST_LINE = 300
@@ -34,6 +35,10 @@ _LAST_LINE = 300
 
 class UnknownApp(Exception):
     """The image declares no app of this name."""
+
+
+class _HasEnded(Exception):
+    """It ended before it was ready."""
 
 
 class _NoConnection:
@@ -83,9 +88,9 @@ class App:
         self.problem = None
         await self._end()
 
-    async def _end(self) -> None:
-        """What runs of it, or is left of it."""
-        process = self._process
+    async def _end(self, process: Any = None) -> None:
+        """What runs of it, or is left of it; also a process that jupyter-server-proxy forgot."""
+        process = process or self._process
         if process is not None and process.running:
             group = _own_group(process.pid)
             with contextlib.suppress(TimeoutError, ProcessLookupError):
@@ -161,8 +166,7 @@ class App:
         try:
             await self._end()
             request = httputil.HTTPServerRequest(
-                method="GET",
-                uri=f"/{self.name}/",
+                start_line=httputil.RequestStartLine("GET", f"/{self.name}/", "HTTP/1.0"),
                 connection=_NoConnection(),  # type: ignore[arg-type]
             )
             handler = self.handler(self.web_app, request, state=self.state)
@@ -171,7 +175,9 @@ class App:
             if await listens(port):  # what answers there would be taken for it
                 self.problem = Problem("port_taken", str(port))
                 return
-            await handler.ensure_process()  # type: ignore[attr-defined]
+            await self._ensure(handler)
+        except _HasEnded:
+            self.problem = Problem("ended", printed=self._last_line())
         except web.HTTPError:
             self.problem = self._why_not()
         except OSError as error:
@@ -180,6 +186,35 @@ class App:
             self.problem = Problem("cannot_start", str(error))
         else:
             self.expected_s = max(1.0, time.monotonic() - self.began_at)
+
+    async def _ensure(self, handler: Any) -> None:
+        """As jupyter-server-proxy's ensure_process, which starts what has ended again and again,
+        and waits for its port as long as it may. Raises _HasEnded, HTTPError."""
+        ensuring = asyncio.ensure_future(handler.ensure_process())
+        process, first = None, None
+        try:
+            while not ensuring.done():
+                await asyncio.wait([ensuring], timeout=_LOOK_S)
+                process = self._process or process
+                if ensuring.done() or process is None or process.proc is None:
+                    continue
+                first = first or process.pid
+                if process.pid != first or process.returncode == 0 or self._pauses(process.pid):
+                    raise _HasEnded
+            ensuring.result()
+        except BaseException:  # also when it is to be stopped
+            process = self._process or process
+            ensuring.cancel()
+            await asyncio.gather(ensuring, return_exceptions=True)
+            await self._end(process)
+            raise
+
+    def _pauses(self, pid: int) -> bool:
+        """Whether the image's way to start an app waits, since another process of it has ended."""
+        try:
+            return int(self.log.with_suffix(".pid").read_text().split()[0]) != pid
+        except (OSError, ValueError, IndexError):
+            return False
 
     def _why_not(self) -> Problem:
         if time.monotonic() - self.began_at < self.timeout_s - 1:

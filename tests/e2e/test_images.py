@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import urllib.error
-import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 import pytest
 
 from hub_ext.images.build import build_images, connect
 from hub_ext.images.catalogue import list_images
-from hub_ext.images.recipes import DEFAULT_DIRECTORY
+from tests.e2e.framework_image import build_framework_image
 from tests.e2e.image_mirror import make_wheel
 from tests.e2e.image_sessions import (
     BASE,
@@ -256,33 +254,9 @@ def test_the_app_refuses_other_sites_and_answers_the_hubs_own(
         names(Origin="https://evil.example")
 
 
-FRAMEWORK = """
-[[image]]
-tag = "{tag}"
-parent = "base:{{version}}"
-directory = "framework"
-optional = true
-arguments = {{ FRAMEWORK = "none", RELEASE = "1.0", WHEELS = "cuda" }}
-[image.labels]
-family = "none"
-version = "1.0"
-apps = '[{{"name": "tensorboard", "title": "TensorBoard", "path": "tensorboard/"}}]'
-[image.variants.cpu]
-arguments = {{ WHEELS = "cpu" }}
-"""
-
-
 @pytest.fixture(scope="module")
 def framework(client: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The frameworks' Dockerfile with no framework in it: the real ones are gigabytes."""
-    directory = tmp_path_factory.mktemp("recipes") / "images"
-    copytree(DEFAULT_DIRECTORY, directory)
-    (directory / "framework/none-cpu.txt").write_text("# Nothing.\n")
-    tag = f"none-{uuid.uuid4().hex[:8]}:1.0"
-    with (directory / "images.toml").open("a") as recipes:
-        recipes.write(FRAMEWORK.format(tag=tag))
-    reference = f"apportion/{tag}-cpu"
-    build_images(client, [reference], directory=directory)
+    reference = build_framework_image(client, tmp_path_factory.mktemp("recipes") / "images")
     yield reference
     client.images.remove(reference, force=True)
 

@@ -1,4 +1,4 @@
-"""Everything about a session inside JupyterLab: panel, status bar, warnings, apps, ports."""
+"""Everything about a session inside JupyterLab: panel, status bar, warnings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import BASE
 from tests.e2e.gpu_lab import make_gpu_lab
+from tests.e2e.jupyterlab import menu, open_lab, panel, status, toast
 from tests.e2e.lab import Lab, until
 from tests.fakes import nvml
 
@@ -75,29 +76,6 @@ def page(lab: Lab, session: dict[str, Any], window: Any) -> Page:
     return page
 
 
-def open_lab(page: Page, lab: Lab, session: dict[str, Any]) -> None:
-    page.goto(f"{lab.url}{session['url']}lab")
-    page.locator(".jp-Launcher").wait_for(timeout=60_000)
-    expect(status(page)).to_be_visible(timeout=30_000)
-
-
-def status(page: Page) -> Locator:
-    return page.locator(".apl-status-button")
-
-
-def panel(page: Page) -> Locator:
-    """Opened from the status bar if it is not open."""
-    found = page.locator("#apportion-session-panel")
-    if not found.is_visible():
-        status(page).click()
-    expect(found).to_be_visible()
-    return found
-
-
-def toast(page: Page, text: str | re.Pattern[str]) -> Locator:
-    return page.locator(".jp-toastContainer .Toastify__toast").filter(has_text=text)
-
-
 def compute(lab: Lab, fake: nvml.FakeNvml, session: dict[str, Any], mib: int, sm: int) -> None:
     """The session's process holds so much and is so busy."""
     (container,) = lab.containers(session["id"])
@@ -126,10 +104,6 @@ def test_the_panel_tells_all_about_the_session(
     again = here.get_by_role("link", name="Restart with another image or slice…")
     expect(again).to_have_attribute("href", re.compile(f"launch.*{session['id']}"))
     shot(page, "1-wide")
-    page.evaluate(
-        "document.querySelector('.apl-status-button') && document.body.setAttribute("
-        "'data-jp-theme-light', 'false')"
-    )
     page.set_viewport_size({"width": 700, "height": 900})
     shot(page, "2-narrow")
 
@@ -137,13 +111,18 @@ def test_the_panel_tells_all_about_the_session(
 def test_memory_that_runs_out_turns_amber_and_is_told(
     lab: Lab, fake: nvml.FakeNvml, session: dict[str, Any], page: Page, shot: Shot
 ) -> None:
+    menu(page, "Settings", "Theme", "JupyterLab Dark")
+    panel(page)
     compute(lab, fake, session, 7000, 25)
     expect(status(page)).to_have_attribute("data-level", "amber", timeout=20_000)
+    shot(page, "0-amber-dark")
     compute(lab, fake, session, 7900, 25)
     expect(status(page)).to_have_attribute("data-level", "red", timeout=20_000)
     warning = toast(page, "nearly all GPU memory of its slice")
     expect(warning).to_be_visible(timeout=20_000)
-    shot(page, "1-nearly-full")
+    shot(page, "1-nearly-full-dark")
+    warning.get_by_text("Show what runs").click()
+    expect(page.locator("#jp-running-sessions")).to_be_visible()
     warning.get_by_text("Open the session panel").click()
     expect(page.locator("#apportion-session-panel .apl-warning")).to_contain_text("7.7 of 8.0 GiB")
     compute(lab, fake, session, 9216, 25)
@@ -184,9 +163,62 @@ def test_the_end_of_its_lifetime_is_told_and_an_hour_more_is_one_click(
     warning = toast(page, "This session will be stopped at")
     expect(warning).to_be_visible(timeout=40_000)
     expect(status(page)).to_have_attribute("data-level", "red")
-    warning.get_by_text("Extend by an hour").click()
+    warning.get_by_text("Extend by 1 h").click()
     expect(toast(page, "The warning is withdrawn")).to_be_visible(timeout=30_000)
     assert ann.session(session["id"])["lifetime_s"] == ran + 3600
+
+
+def test_no_more_time_is_offered_than_is_allowed(
+    lab: Lab, session: dict[str, Any], page: Page, shot: Shot
+) -> None:
+    def allow(lifetime_s: int | None) -> None:
+        change = {"member_limits": {"max_lifetime_s": lifetime_s}}
+        answer = lab.admin.api.patch("/projects/default", json=change)
+        assert answer.status_code == 200, answer.text
+
+    ann, ran = lab.person("ann"), 300
+    allow(ran + 1200)
+    try:
+        answer = ann.api.patch(f"/sessions/{session['id']}", json={"lifetime_s": ran})
+        assert answer.status_code == 200, answer.text
+        warning = toast(page, "This session will be stopped at")
+        warning.get_by_text("Extend by 20 min").click(timeout=40_000)
+        expect(toast(page, "The warning is withdrawn")).to_be_visible(timeout=30_000)
+        assert ann.session(session["id"])["lifetime_s"] == ran + 1200
+        expect(panel(page)).to_contain_text("session may last 25 minutes at most", timeout=20_000)
+        expect(panel(page).get_by_role("button", name="Extend…")).to_be_disabled()
+        shot(page, "1-no-more")
+    finally:
+        allow(None)
+
+
+def test_a_full_folder_is_told_until_there_is_room(lab: Lab, window: Any, shot: Shot) -> None:
+    eve = lab.person("eve")
+    (first,) = eve.submit(name="fills", fgpu=0, **SMALL)
+    eve.running(first["id"])
+    lab.run_in(first["id"], "sh", "-c", "head -c 20M /dev/zero > /home/work/data.bin")
+    eve.stop_all()
+
+    def measured() -> bool:
+        (home,) = eve.api.get("/folders").json()["folders"]
+        return (home["used_bytes"] or 0) >= 20 * 2**20
+
+    until(measured, limit_s=90, what="the folder was measured after the session")
+    (session,) = eve.submit(name="full", fgpu=0, **SMALL)
+    session = eve.running(session["id"])
+    page: Page = window(eve)
+    open_lab(page, lab, session)
+    answer = lab.admin.api.put("/storage-quotas/user/eve", json={"gib": 0.01})
+    assert answer.status_code == 200, answer.text
+    warning = toast(page, "Folder home is full")
+    expect(warning).to_be_visible(timeout=30_000)
+    expect(panel(page).locator(".apl-folders")).to_contain_text("full")
+    shot(page, "1-full")
+    warning.get_by_text("Open the file browser").click()
+    expect(page.locator(".jp-DirListing-item", has_text="data.bin")).to_be_visible()
+    lab.admin.api.delete("/storage-quotas/user/eve")
+    expect(warning).to_have_count(0, timeout=30_000)
+    eve.stop_all()
 
 
 def test_an_image_is_asked_for_and_approved(
@@ -240,6 +272,21 @@ def test_a_service_that_is_away_is_told_and_so_is_that_it_is_back(
     expect(toast(page, "does not answer")).to_have_count(0)
 
 
+def test_a_token_that_was_revoked_is_told(
+    lab: Lab, session: dict[str, Any], page: Page, shot: Shot
+) -> None:
+    panel(page)
+    tokens = lab.admin.hub.get("/users/ann/tokens").json()["api_tokens"]
+    servers = [each for each in tokens if each["note"].startswith("Server at")]
+    assert servers, tokens
+    for token in servers:
+        lab.admin.hub.delete(f"/users/ann/tokens/{token['id']}").raise_for_status()
+    expect(toast(page, "does not know this server any more")).to_be_visible(timeout=60_000)
+    expect(status(page)).to_contain_text("unknown to the hub")
+    expect(panel(page)).to_contain_text("Save your work, and start the session again")
+    shot(page, "1-refused")
+
+
 def test_others_work_in_a_session_that_is_shared_until_that_is_taken_back(
     lab: Lab, session: dict[str, Any], page: Page, window: Any
 ) -> None:
@@ -282,92 +329,12 @@ def test_it_is_read_in_japanese(lab: Lab, window: Any, shot: Shot) -> None:
     session = chie.running(session["id"])
     page: Page = window(chie)
     open_lab(page, lab, session)
-    page.locator(".lm-MenuBar-item", has_text="Settings").click()
-    page.locator(".lm-Menu-item", has_text="Language").click()
-    shot(page, "0-languages")
-    page.locator(".lm-Menu-item", has_text="日本語").click()
+    menu(page, "Settings", "Language", "日本語")
     page.get_by_role("dialog").get_by_role("button", name=re.compile("reload")).click()
     expect(status(page)).to_contain_text("残り", timeout=60_000)
     expect(panel(page)).to_contain_text("プロジェクト")
     shot(page, "1-japanese")
     chie.stop_all()
-
-
-def card(page: Page, title: str) -> Locator:
-    return page.locator(".jp-LauncherCard").filter(has_text=title)
-
-
-def test_mlflow_opens_from_its_card_is_reused_and_comes_back_when_it_has_died(
-    lab: Lab, session: dict[str, Any], page: Page, shot: Shot
-) -> None:
-    shot(page, "1-launcher")
-    expect(card(page, "MLflow UI")).to_have_count(1)
-    expect(card(page, "Terminal")).to_have_count(1)
-    card(page, "MLflow UI").click()
-    tab = page.locator("#apportion-app-mlflow")
-    expect(tab).to_contain_text("Starting MLflow UI…")
-    shot(page, "2-starting")
-    inside = page.frame_locator("#apportion-app-mlflow iframe")
-    expect(inside.get_by_text("Experiments").first).to_be_visible(timeout=120_000)
-    shot(page, "3-ready")
-
-    def server() -> str:
-        return lab.run_in(session["id"], "sh", "-c", "pgrep -of 'mlflow [s]erver' || true")
-
-    first = server()
-
-    page.get_by_role("menuitem", name="File").click()
-    page.get_by_role("menuitem", name="New Launcher").click()
-    expect(card(page, "MLflow UI: ready").last).to_be_visible(timeout=30_000)
-    card(page, "MLflow UI").last.click()
-    expect(tab).to_have_count(1)
-    assert server() == first
-    with page.context.expect_page() as opened:
-        tab.get_by_text("Open in a new tab").click()
-    expect(opened.value.get_by_text("Experiments").first).to_be_visible(timeout=60_000)
-    opened.value.close()
-
-    # killed, it comes back by itself, and the card says so
-    before = server()
-    lab.run_in(session["id"], "pkill", "-9", "-f", "mlflow server")
-    expect(toast(page, "had ended by itself, and is started again")).to_be_visible(timeout=60_000)
-    assert server() not in {"", before}
-    expect(inside.get_by_text("Experiments").first).to_be_visible(timeout=120_000)
-    shot(page, "4-back")
-
-    tab.get_by_text("Stop", exact=True).click()
-    expect(tab).to_contain_text("MLflow UI does not run.", timeout=30_000)
-    tab.get_by_role("button", name="Start again").click()
-    expect(inside.get_by_text("Experiments").first).to_be_visible(timeout=120_000)
-
-
-SILENT = "import socket,time; s=socket.create_server(('',9001)); time.sleep(600)"
-
-
-def test_a_port_is_opened_or_says_why_not(
-    lab: Lab, session: dict[str, Any], page: Page, shot: Shot
-) -> None:
-    (container,) = lab.containers(session["id"])
-    container.exec_run(["python3", "-m", "http.server", "9000", "-d", "/tmp"], detach=True)
-    container.exec_run(["python3", "-c", SILENT], detach=True)
-
-    def ask(port: str) -> None:
-        card(page, "Open a port…").first.click()
-        dialog = page.get_by_role("dialog")
-        dialog.locator("input").fill(port)
-        shot(page, f"ask-{port}")
-        dialog.get_by_role("button", name="Open").click()
-
-    ask("99999")
-    expect(toast(page, "from 1 to 65535")).to_be_visible()
-    ask("9100")
-    expect(toast(page, "Nothing listens on port 9100")).to_be_visible(timeout=15_000)
-    ask("9001")
-    expect(toast(page, "does not answer as a web server")).to_be_visible(timeout=15_000)
-    ask("9000")
-    frame = page.frame_locator("iframe[title='Port 9000']")
-    expect(frame.get_by_text("Directory listing for /")).to_be_visible(timeout=30_000)
-    shot(page, "opened")
 
 
 def test_an_idle_session_goes_on_when_its_user_says_that_he_is_there(

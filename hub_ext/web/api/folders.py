@@ -12,6 +12,7 @@ from hub_ext.errors import ApportionError, BadValue, Forbidden, NotFound
 from hub_ext.folders import body, quota, trash
 from hub_ext.folders.access import NO_FOLDER, Access, Action, Person
 from hub_ext.folders.catalogue import HOME_FOLDER, as_json, lock, note
+from hub_ext.folders.fullness import tell_of_full
 from hub_ext.folders.holders import holders, warnings_of
 from hub_ext.folders.sizes import measure_now
 from hub_ext.folders.views import folder_json, folders_json, job_json, state_of
@@ -366,6 +367,7 @@ class QuotaHandler(FolderApiHandler):
             quota.set_limit(db, kind, owner, limit, by=self.caller.name)
             db.flush()
             self._reply_room(db, kind, owner)
+        tell_of_full(self.site, [(kind, owner)])
 
     def delete(self, kind: str, owner: str) -> None:
         """Back to the site's default (admin)."""
@@ -374,6 +376,7 @@ class QuotaHandler(FolderApiHandler):
             quota.drop_limit(db, kind, owner, by=self.caller.name)
             db.flush()
             self._reply_room(db, kind, owner)
+        tell_of_full(self.site, [(kind, owner)])
 
     def _require_admin(self) -> None:
         if not self.caller.admin:

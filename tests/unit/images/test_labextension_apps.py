@@ -54,7 +54,9 @@ def declared(tmp_path: Path, **programs: str) -> dict[str, Any]:
 @pytest.fixture
 async def apps(tmp_path: Path) -> AsyncIterator[Apps]:
     (tmp_path / "icon.svg").write_text('<?xml version="1.0"?><svg><path/></svg>')
-    values = declared(tmp_path, serve=SERVE, never=NEVER, dies=DIES)
+    values = declared(
+        tmp_path, serve=SERVE, never=NEVER, dies=DIES, leaves="print('nothing to do')"
+    )
     values["absent"] = {"command": ["/nowhere/program"], "timeout": 3}
     application = web.Application([], base_url=BASE_URL)
     configured = ServerProxy()
@@ -137,10 +139,15 @@ async def test_one_that_never_opens_its_port_fails_in_time_and_says_what_it_prin
 async def test_one_that_ends_at_once_fails_with_its_last_line(apps: Apps) -> None:
     apps.get("dies").start()
     failed = await in_state(apps, "dies", "failed")
-    assert "no licence" in failed["message"]
-    assert failed["problem"]["code"] in {"ended", "no_port"}
+    assert failed["message"] == "It has ended. no licence"
     apps.get("dies").start()
     assert (await told(apps, "dies"))["state"] == "starting"
+
+
+async def test_one_that_ends_without_an_error_has_failed_too(apps: Apps) -> None:
+    apps.get("leaves").start()
+    failed = await in_state(apps, "leaves", "failed")
+    assert failed["message"] == "It has ended. nothing to do"
 
 
 async def test_one_that_runs_and_serves_no_more_can_be_started_again(
@@ -169,9 +176,13 @@ async def test_an_app_can_be_stopped_also_while_it_starts(apps: Apps) -> None:
     for name in ("serve", "never"):
         apps.get(name).start()
     await in_state(apps, "serve", "ready")
+    pids = [pid_of(apps, name) for name in ("serve", "never")]
     for name in ("serve", "never"):
         await apps.get(name).stop()
         assert (await told(apps, name))["state"] == "stopped"
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 async def test_two_apps_on_one_port(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ class ImaginarySpawner(ApportionSpawnerMixin):
         self.launch_gate: asyncio.Event | None = None
         self.launch_error: Exception | None = None
         self.end: str | None = None
+        self.revoked: set[str] = set()
         super().__init__(**kwargs)
 
     server = None  # the hub's is a property backed by its database
@@ -34,6 +35,9 @@ class ImaginarySpawner(ApportionSpawnerMixin):
             raise self.launch_error
         self.launches.append(grant)
         return "127.0.0.1", 1
+
+    def hub_knows(self, token: str) -> bool:
+        return token not in self.revoked
 
     async def exit_reason(self) -> str | None:
         return self.end

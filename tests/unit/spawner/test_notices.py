@@ -370,6 +370,19 @@ async def test_a_running_server_is_found_without_the_hubs_database(
         await SessionHandler.get(refused, "zoe", "")
 
 
+async def test_a_token_that_was_revoked_is_refused_a_moment_later(
+    owner: ImaginarySpawner, running: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await SessionHandler.get(Asked(owner), "ann", "")
+    owner.revoked.add("secret")
+    await SessionHandler.get(Asked(owner), "ann", "")
+    monkeypatch.setattr("spawner.own_server.ASK_AGAIN_S", 0.0)
+
+    with pytest.raises(HTTPError) as refused:
+        await SessionHandler.get(Asked(owner), "ann", "")
+    assert refused.value.status_code == 403
+
+
 async def test_a_server_without_a_session_is_not_found(
     make_spawner: Make, queue: QueueService
 ) -> None:
