@@ -68,4 +68,4 @@ class Watchdog:
 
 def _sentence(words: str, use: SliceUse) -> str:
     used, limit = (use.memory_mib or 0) / 1024, use.held.memory_mib / 1024
-    return f"It holds {words} its slice: {used:.1f} of {limit:.1f} GiB."
+    return f"This session holds {words} its slice: {used:.1f} of {limit:.1f} GiB."

@@ -142,7 +142,7 @@ def _tell(db: Session, row: DeviceRow) -> list[Change]:
     told = []
     for session_id in db.scalars(query).all():
         if row.problem:
-            message = f"Its GPU is out of order; save your work. {row.problem}"
+            message = f"This session's GPU is out of order; save your work. {row.problem}"
             session = raise_alert_in(db, session_id, DEVICE, message)
         else:
             session = clear_alert_in(db, session_id, DEVICE, "Its GPU works again.")

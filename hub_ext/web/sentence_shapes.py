@@ -37,8 +37,8 @@ SENTENCES: tuple[str, ...] = (
     "GPU memory: %(sentence)s",
     "Computing: %(sentence)s",
     # hub_ext/metering/watchdog.py
-    "It holds more GPU memory than its slice: %(used)s of %(limit)s GiB.",
-    "It holds nearly all GPU memory of its slice: %(used)s of %(limit)s GiB.",
+    "This session holds more GPU memory than its slice: %(used)s of %(limit)s GiB.",
+    "This session holds nearly all GPU memory of its slice: %(used)s of %(limit)s GiB.",
     # hub_ext/nodes/device_rows.py
     "GPU %(number)s takes no sessions: %(problem)s",
     "GPU %(number)s (MIG %(profile)s) takes no sessions: %(problem)s",

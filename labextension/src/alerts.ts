@@ -1,6 +1,6 @@
 /** One notification for each event that is no stop: which to show, and which to take back. */
 
-import { IAlert, ISession } from './answers';
+import { alertsOf, IAlert, ISession } from './answers';
 import { Connection } from './state';
 
 /** After so long without an answer the user is told. */
@@ -55,7 +55,7 @@ export function nextSteps(
       next: { keys: gone ? [...shown.keys, GONE] : shown.keys, awaySince }
     };
   }
-  const current = session.alerts.map(alert => ({ key: keyOf(session, alert), alert }));
+  const current = alertsOf(session).map(alert => ({ key: keyOf(session, alert), alert }));
   const keys = current.map(each => each.key);
   return {
     show: current.filter(each => !told(each.key)),

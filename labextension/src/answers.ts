@@ -1,5 +1,8 @@
 /** What the server extension answers. Times are durations in seconds: no clock is trusted. */
 
+/** Code of the alert, and of the notice, that it holds too much of that. */
+const GPU_MEMORY = 'gpu_memory';
+
 /** The warning that a session will be stopped. */
 export interface INotice {
   code: string;
@@ -44,6 +47,12 @@ export interface ISession {
   page: string;
   use: IUse;
   time: ITime;
+}
+
+/** Without the one of GPU memory when its notice tells of that already. */
+export function alertsOf(session: ISession): IAlert[] {
+  const told = session.notice?.code === GPU_MEMORY;
+  return session.alerts.filter(alert => !(told && alert.code === GPU_MEMORY));
 }
 
 /** Use at a moment of the last minutes. */

@@ -1,5 +1,5 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette, InputDialog, MainAreaWidget, Notification } from '@jupyterlab/apputils';
+import { ICommandPalette, InputDialog, Notification } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { ServerConnection } from '@jupyterlab/services';
 import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
@@ -120,10 +120,22 @@ class AppCards {
     const there = [...this._app.shell.widgets('main')].find(widget => widget.id === id);
     if (!there) {
       const widget = new AppWidget(app, this._client, this._trans, told => this._note(told));
-      widget.title.icon = icon;
-      this._app.shell.add(widget, 'main');
+      this._show(widget, icon);
+    } else {
+      this._app.shell.activateById(id);
     }
-    this._app.shell.activateById(id);
+  }
+
+  /** In a tab of JupyterLab, or of the browser where the shell has none, as that of Notebook. */
+  private _show(widget: PageWidget, icon: LabIcon): void {
+    widget.title.icon = icon;
+    this._app.shell.add(widget, 'main');
+    if (widget.isAttached) {
+      this._app.shell.activateById(widget.id);
+    } else {
+      widget.openOutside();
+      widget.dispose();
+    }
   }
 
   private _addPortCommand(): void {
@@ -164,12 +176,10 @@ class AppCards {
       Notification.error(problem, { autoClose: 15000 });
       return;
     }
-    const widget: MainAreaWidget = new PageWidget(t.__('Port %1', port), url, t);
+    const widget = new PageWidget(t.__('Port %1', port), url, t);
     widget.id = `apportion-port-${port}-${++this._opened}`;
-    widget.title.icon = portIcon;
-    (widget as PageWidget).load();
-    this._app.shell.add(widget, 'main');
-    this._app.shell.activateById(widget.id);
+    widget.load();
+    this._show(widget, portIcon);
   }
 
   private readonly _apps = new Map<string, IApp>();

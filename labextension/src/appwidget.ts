@@ -24,13 +24,18 @@ export class PageWidget extends MainAreaWidget<Widget> {
     const button = (label: string, onClick: () => void) =>
       this.toolbar.addItem(label, new ToolbarButton({ label, onClick }));
     button(trans.__('Reload'), () => this.load());
-    button(trans.__('Open in a new tab'), () => window.open(this._address, '_blank', 'noopener'));
+    button(trans.__('Open in a new tab'), () => this.openOutside());
     this.toolbar.addItem('spacer', Toolbar.createSpacerItem());
   }
 
   /** Show the page, from its beginning. */
   load(): void {
     this.frame.src = this._address;
+  }
+
+  /** Show it in a tab of the browser. */
+  openOutside(): void {
+    window.open(this._address, '_blank', 'noopener');
   }
 
   protected readonly frame = element('iframe', { class: 'apl-frame' });

@@ -2,15 +2,16 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { Message } from '@lumino/messaging';
 import { Widget } from '@lumino/widgets';
 
-import { IFolder, IPanel, IPoint, ISession, IUse } from './answers';
+import { alertsOf, IFolder, IPanel, IPoint, ISession, IUse } from './answers';
 import { element, setShown, setText } from './dom';
 import { duration, gib, Level, levelOfTime, levelOfUse, size } from './format';
 import { imageRequestText } from './imagerequest';
 import { Plot } from './plot';
 import { SessionState } from './state';
 
-/** From here on a folder's bar is in another colour. */
-const FULL_PART = 0.9;
+/** From these parts on a folder's bar is amber and red. */
+const NEARLY_FULL = 0.9;
+const FULL = 0.99;
 
 /** What the panel's buttons do. */
 export interface IPanelActions {
@@ -111,7 +112,7 @@ export class SessionPanel extends Widget {
   private _renderSession(session: ISession): void {
     const t = this._trans;
     setText(this._name, session.name);
-    const texts = [session.notice?.message ?? '', ...session.alerts.map(each => each.message)];
+    const texts = [session.notice?.message ?? '', ...alertsOf(session).map(each => each.message)];
     setText(this._warning, texts.filter(Boolean).join('\n'));
     setShown(this._warning, this._warning.textContent !== '');
     const slice = session.fgpu
@@ -297,7 +298,9 @@ function room(used: number, limit: number, t: TranslationBundle): HTMLElement {
   const words = t.__('%1 of %2 used', size(used), size(limit));
   const bar = element('meter', { 'aria-label': words, title: words });
   bar.max = limit;
-  bar.high = FULL_PART * limit;
+  bar.low = NEARLY_FULL * limit;
+  bar.high = FULL * limit;
+  bar.optimum = 0;
   bar.value = used;
   return bar;
 }

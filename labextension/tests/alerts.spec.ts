@@ -24,6 +24,15 @@ test('an alert that is over is taken back, and shown again when it comes back', 
   expect(nextSteps(over.next, 'ok', session(SICK), 9000).show).toHaveLength(1);
 });
 
+test('what a notice tells of is no second event', () => {
+  const much = { code: 'gpu_memory', message: 'This session holds too much.' };
+  const notice = { code: 'gpu_memory', message: 'It is stopped.', stops_at: 9, seconds_left: 9 };
+  const warned = { ...session(much, FULL), notice } as ISession;
+  expect(nextSteps(NOTHING, 'ok', warned, 0).show.map(each => each.alert)).toEqual([FULL]);
+  const shown = nextSteps(NOTHING, 'ok', session(much, FULL), 0).next;
+  expect(nextSteps(shown, 'ok', warned, 5000).takeBack).toHaveLength(1);
+});
+
 test('that nobody answers is told only after a while, once, and that they are back', () => {
   let shown = NOTHING;
   const told = [];

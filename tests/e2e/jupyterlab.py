@@ -41,9 +41,8 @@ def card(page: Page, title: str) -> Locator:
     return page.locator(".jp-LauncherCard").filter(has_text=title)
 
 
-def menu(page: Page, *labels: str | re.Pattern[str]) -> None:
+def menu(page: Page, bar: str, *entries: str | re.Pattern[str]) -> None:
     """Choose an entry of the menu bar: ("Settings", "Theme", "JupyterLab Dark")."""
-    bar, *entries = labels
     page.locator(".lm-MenuBar-item", has_text=bar).click()
     for entry in entries:
-        page.locator(".lm-Menu-item", has_text=entry).click()
+        page.locator(".lm-Menu-item").get_by_text(entry, exact=True).click()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import uuid
+import venv
 import zipfile
 from pathlib import Path
 from shutil import copytree
@@ -32,16 +34,63 @@ def sources(tmp_path: Path) -> Path:
     return copy
 
 
-def test_the_types_fit_and_the_logic_does_what_its_tests_say(sources: Path) -> None:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another one, with its packages, in which all is built."""
+    copy = tmp_path_factory.mktemp("built") / "labextension"
+    copytree(LABEXTENSION, copy, ignore=lambda folder, names: _NOT_SOURCES & set(names))
+    npm(copy, ["ci", "--ignore-scripts"], ["run", "build"])
+    return copy
+
+
+def npm(sources: Path, *commands: list[str]) -> None:
+    """With the system's Node.js or that of PyPI."""
     node = find_node(sources.parent, os.environ, print)
-    environ = node.environment(os.environ)
-    for arguments in (
-        ["ci", "--ignore-scripts"],
-        ["run", "check"],
-        ["--prefix", "tests", "ci", "--ignore-scripts"],
-        ["--prefix", "tests", "test"],
-    ):
+    for arguments in commands:
+        environ = node.environment(os.environ)
         subprocess.run([*node.npm, *arguments], cwd=sources, env=environ, check=True)
+
+
+def test_the_types_fit_and_the_logic_does_what_its_tests_say(built: Path) -> None:
+    tests = ["--prefix", "tests"]
+    npm(built, ["run", "check"], [*tests, "ci", "--ignore-scripts"], [*tests, "test"])
+
+
+def test_a_wheel_of_the_source_distribution_installs_where_there_is_no_node(
+    built: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    programs = tmp_path / "venv" / "bin"
+    environ = {"PATH": f"{programs}", "HOME": str(tmp_path)} | {
+        name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))
+    }
+
+    def run(*command: str) -> str:
+        done = subprocess.run(
+            [str(programs / command[0]), *command[1:]],
+            cwd=built,
+            env=environ,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    run("pip", "install", "-q", "hatchling", "jupyterlab")
+    run("python", "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path))
+    (source,) = tmp_path.glob("*.tar.gz")
+    wheels = ["--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
+    run("pip", "wheel", "-q", *wheels, str(source))
+    (wheel,) = tmp_path.glob("*.whl")
+    run("pip", "install", "-q", str(wheel))
+
+    assert shutil.which("node", path=environ["PATH"]) is None
+    listed = run("jupyter", "labextension", "list")
+    (line,) = [line for line in listed.splitlines() if "apportion-lab" in line]
+    assert "enabled" in line
+    assert "OK" in line
+    assert "apportion_lab" in run("jupyter", "server", "extension", "list")
 
 
 def wheel_of(sources: Path) -> list[str]:
