@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import (
@@ -28,8 +29,12 @@ from benchmarks.served_site import served
 from docs import seeded_lab
 from tests.e2e import seeded_pages
 from tests.e2e.conftest import _CHROMIUM_FLAGS, BASE
+from tests.e2e.gpu_lab import make_gpu_lab
+from tests.e2e.jupyterlab import card, open_lab, panel
 from tests.e2e.lab import SERVICE, Lab, Person
-from tests.e2e.test_real_work import TRAINING, compare_runs, open_lab
+from tests.e2e.test_real_work import TRAINING, compare_runs, open_mlflow
+from tests.e2e.test_session_panel import compute
+from tests.fakes import nvml
 
 IMAGES = Path(__file__).parent / "images"
 WIDE: ViewportSize = {"width": 1280, "height": 900}
@@ -53,6 +58,7 @@ def main() -> None:
             chromium = shutil.which("chromium") or "/usr/bin/chromium"
             browser = play.chromium.launch(executable_path=chromium, args=_CHROMIUM_FLAGS)
             shoot_everything(lab, browser)
+            shoot_panel(Path(data), browser)
             browser.close()
         finally:
             lab.close()
@@ -244,20 +250,16 @@ def shoot_pending(page: Page, lab: Lab) -> None:
 def shoot_real_work(page: Page, lab: Lab, person: Person) -> None:
     """The launcher, and MLflow's comparison of three runs."""
     session = next(each for each in person.live() if each["status"] == "RUNNING")
-    open_lab(page, lab, session["url"])
-    card = page.locator(".jp-LauncherCard", has_text="MLflow UI")
-    card.scroll_into_view_if_needed()
+    open_lab(page, lab, session)
+    card(page, "MLflow UI").scroll_into_view_if_needed()
     news = page.get_by_role("button", name="No", exact=True)
     if news.is_visible():
         news.click()
     page.wait_for_load_state("networkidle")
     shoot(page, "launcher")
     lab.run_in(session["id"], "python", "-c", TRAINING)
-    with page.context.expect_page() as opened:
-        card.click()
-    mlflow = opened.value
+    mlflow = open_mlflow(page)
     mlflow.set_viewport_size(WIDE)
-    mlflow.wait_for_url("**/mlflow/**", timeout=LIMIT_MS)
     mlflow.goto(mlflow.url.split("#")[0] + "#/experiments/0/runs")
     compare_runs(mlflow)
     assistant = mlflow.locator("[data-component-id='mlflow.assistant.chat_panel.close']")
@@ -275,8 +277,7 @@ def shoot_warning(page: Page, lab: Lab, person: Person, claimant: Person) -> Non
     (extra,) = person.submit(
         name="spare time", project="default", fgpu=1, preemptible=True, **small
     )
-    url = person.running(extra["id"])["url"]
-    open_lab(page, lab, url)
+    open_lab(page, lab, person.running(extra["id"]))
     page.wait_for_load_state("networkidle")
     claimant.submit(name="exercise", project=COURSE, fgpu=2, **small)
     warning = page.locator(".jp-toastContainer .Toastify__toast")
@@ -286,6 +287,27 @@ def shoot_warning(page: Page, lab: Lab, person: Person, claimant: Person) -> Non
     page.goto(lab.url + SERVICE + "/")
     expect(page.locator("[data-notice=reclaim]")).to_contain_text("Will be stopped")
     shoot(page, "warning-sessions")
+
+
+def shoot_panel(directory: Path, browser: Browser) -> None:
+    """The session panel after some minutes of work on a GPU, which is a fake one."""
+    lab, fake = make_gpu_lab(partial(Lab, directory / "gpus"), directory, nvml.gpu(0))
+    try:
+        person = lab.person("maria")
+        small = {"image": BASE, "cpu": 2, "memory_mib": 4096, "lifetime_s": 4 * 3600}
+        (session,) = person.submit(name="regression", fgpu=0.5, **small)
+        session = person.running(session["id"])
+        page = log_in(browser, person)
+        open_lab(page, lab, session)
+        panel(page)
+        for step in range(120):
+            busy = step % 40 < 28
+            compute(lab, fake, session, 1200 + 45 * (step % 40), 46 - step % 7 if busy else 2)
+            page.wait_for_timeout(2500)
+        shoot(page, "session-panel")
+        person.stop_all()
+    finally:
+        lab.close()
 
 
 def shoot_on_phone(page: Page, name: str) -> None:

@@ -28,6 +28,7 @@ from hub_ext.folders.jobs import FolderJobs
 from hub_ext.folders.measuring import Measuring
 from hub_ext.folders.mounting import SubpathMounts
 from hub_ext.folders.storage import FolderStorage
+from hub_ext.folders.storage_watch import StorageWatch
 from hub_ext.folders.trash_collector import TrashCollector
 from hub_ext.folders.uploads import Uploads
 from hub_ext.gpu.devices import GpuSource
@@ -109,7 +110,7 @@ class ApportionService(ServiceOptions):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
         parts_that_run = (
             *(queue, launcher, reconciler, culler, DeviceWatch(site), mps, meter),
-            *(site.folder_jobs, site.measuring, TrashCollector(site)),
+            *(site.folder_jobs, site.measuring, StorageWatch(site), TrashCollector(site)),
             Saver(site),
         )
         loops = [asyncio.create_task(part.run()) for part in parts_that_run]

@@ -24,6 +24,8 @@ GPU_MEMORY = "gpu_memory"
 """It holds nearly all of its slice's memory, or more."""
 FOLDER = "folder"
 """A folder that it writes to is full."""
+STORAGE = "storage"
+"""The storage of all folders is full."""
 
 
 def raise_alert(store: SessionStore, session_id: str, code: str, message: str) -> bool:

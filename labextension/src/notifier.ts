@@ -66,6 +66,7 @@ export class AlertNotifier {
       device: [SAVE_ALL, t.__('Save all')],
       enforcement: [SAVE_ALL, t.__('Save all')],
       folder: ['filebrowser:activate', t.__('Open the file browser')],
+      storage: ['filebrowser:activate', t.__('Open the file browser')],
       gpu_memory: ['running:show-panel', t.__('Show what runs')]
     };
     const [command, label] = ways[code] ?? ['', ''];

@@ -10,9 +10,9 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.lab import Lab
 
 
-def open_lab(page: Page, lab: Lab, session: dict[str, Any], path: str = "lab") -> None:
-    """Until the hub has told about the session."""
-    page.goto(f"{lab.url}{session['url']}{path}")
+def open_lab(page: Page, lab: Lab, session: dict[str, Any]) -> None:
+    """With its launcher and nothing else, until the hub has told about the session."""
+    page.goto(f"{lab.url}{session['url']}lab?reset")
     page.locator(".jp-Launcher").wait_for(timeout=60_000)
     expect(status(page)).to_be_visible(timeout=30_000)
 

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from hub_ext.images.recipes import load_recipes
+from tests.e2e.jupyterlab import card, open_lab
 from tests.e2e.lab import Lab, Person, until
 
 TRAINING = """
@@ -48,10 +49,15 @@ def paste(page: Page, text: str) -> None:
     page.keyboard.press("Control+V")
 
 
-def open_lab(page: Page, lab: Lab, path: str) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.goto(lab.url + path + "lab?reset")
-    page.wait_for_selector(".jp-Launcher", timeout=60_000)
+def open_mlflow(page: Page) -> Page:
+    """From its card, in a tab of the browser."""
+    card(page, "MLflow UI").click()
+    tab = page.locator("#apportion-app-mlflow")
+    expect(tab.locator(".apl-starting")).to_be_hidden(timeout=120_000)
+    with page.context.expect_page() as opened:
+        tab.get_by_text("Open in a new tab").click()
+    opened.value.wait_for_url("**/mlflow/**", timeout=120_000)
+    return opened.value
 
 
 def compare_runs(page: Page) -> None:
@@ -73,7 +79,8 @@ def test_three_runs_are_trained_logged_and_compared(
     (session,) = student.submit(name="work", image=versions[0], fgpu=0.5, cpu=2, memory_mib=3072)
     session = student.running(session["id"])
     page = window(student)
-    open_lab(page, lab, session["url"])
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_lab(page, lab, session)
     shot(page, "1-launcher")
     page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
     cell = page.locator(".jp-Notebook .jp-Cell .cm-content").first
@@ -87,15 +94,8 @@ def test_three_runs_are_trained_logged_and_compared(
     expect(output).to_be_visible(timeout=120_000)
     shot(page, "2-notebook")
 
-    page.goto(lab.url + session["url"] + "lab?reset")
-    page.wait_for_selector(".jp-Launcher", timeout=60_000)
-    page.locator(".jp-LauncherCard", has_text="MLflow UI").click()
-    tab = page.locator("#apportion-app-mlflow")
-    expect(tab.locator(".apl-starting")).to_be_hidden(timeout=120_000)
-    with page.context.expect_page() as opened:
-        tab.get_by_text("Open in a new tab").click()
-    mlflow = opened.value
-    mlflow.wait_for_url("**/mlflow/**", timeout=120_000)
+    open_lab(page, lab, session)
+    mlflow = open_mlflow(page)
     # the first experiment is that of the notebook
     mlflow.goto(mlflow.url.split("#")[0] + "#/experiments/1/runs")
     expect(mlflow.get_by_text("Untitled", exact=True).first).to_be_visible(timeout=60_000)
@@ -111,8 +111,8 @@ def test_a_hand_started_mlflow_ui_is_reached_through_the_hub(
     student = lab.person("student")
     (session,) = student.live()
     page = window(student)
-    open_lab(page, lab, session["url"])
-    page.locator(".jp-LauncherCard", has_text="Terminal").click()
+    open_lab(page, lab, session)
+    card(page, "Terminal").click()
     terminal = page.locator(".jp-Terminal .xterm-helper-textarea")
     terminal.wait_for(state="attached", timeout=30_000)
     page.locator(".jp-Terminal").click()

@@ -43,9 +43,9 @@ def session(lab: Lab, image: str) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def page(lab: Lab, session: dict[str, Any], window: Any) -> Page:
-    """JupyterLab with its launcher, and nothing else open."""
+    """JupyterLab, ready."""
     page: Page = window(lab.person("ann"))
-    open_lab(page, lab, session, "lab?reset")
+    open_lab(page, lab, session)
     return page
 
 

@@ -13,6 +13,7 @@ from hub_ext.db.folder_models import FolderRow, StorageQuotaRow
 from hub_ext.db.models import ProjectRow, SessionRow, SliceRow
 from hub_ext.folders.fullness import tell_of_full
 from hub_ext.folders.measuring import LONGEST_S, REST, SHORTEST_S, Pace
+from hub_ext.folders.storage_watch import FULL_BYTES, ROOM_BYTES, StorageWatch
 from hub_ext.hub_client import HubServer
 from hub_ext.metering.samples import Sample
 from hub_ext.nodes import inventory
@@ -308,7 +309,7 @@ async def test_nobody_extends_beyond_his_limit(desk: Desk) -> None:
     assert (refused.status, refused.field) == (422, "lifetime_s")
     assert taken.status == 200
     assert (after["allowed"], after["most_s"]) == (False, 0)
-    assert "18000 s at most" in after["why"]
+    assert "5 hours at most" in after["why"]
 
 
 async def test_what_has_no_end_cannot_be_extended(desk: Desk) -> None:
@@ -439,6 +440,30 @@ async def test_a_folder_that_is_nearly_full_keeps_its_alert(desk: Desk) -> None:
     tell_of_full(desk.site, {("user", "ann")})
 
     assert [alert["code"] for alert in desk.row().alerts] == ["folder"]
+
+
+async def test_a_full_storage_is_told_to_all_who_write_until_there_is_room(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, watch = FULL_BYTES - 1, StorageWatch(desk.site)
+
+    async def free_bytes() -> int:
+        if free < 0:
+            raise OSError("gone")
+        return free
+
+    monkeypatch.setattr(desk.site.folders.storage, "free_bytes", free_bytes)
+    told = []
+    for free in (FULL_BYTES - 1, 0, -1, ROOM_BYTES - 1, ROOM_BYTES, FULL_BYTES + 1):  # noqa: B007
+        await watch.once()
+        told.append([alert["code"] for alert in desk.row().alerts])
+    full = ["storage"]
+    assert told == [full, full, full, full, [], []]
+
+    desk.set(mounts=[mount("f1", "", mode="ro")])
+    free = 0
+    await watch.once()
+    assert desk.row().alerts == []
 
 
 def test_what_a_running_session_writes_to_is_measured_every_ten_minutes() -> None:
