@@ -26,7 +26,7 @@ PACKAGES = (
     *("gcc", "libc6-dev"),  # for the NVML of machines without a GPU
 )
 ENGINE_STOP_S = 30.0
-WORKERS = "3"
+WORKERS = "2"
 MOST_AGAIN = 10
 """More tests than that do not fail by the load of those beside them."""
 _TESTS_FAILED = 1  # pytest.ExitCode.TESTS_FAILED
