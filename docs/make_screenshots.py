@@ -300,9 +300,9 @@ def shoot_panel(directory: Path, browser: Browser) -> None:
         page = log_in(browser, person)
         open_lab(page, lab, session)
         panel(page)
-        for step in range(120):
-            busy = step % 40 < 28
-            compute(lab, fake, session, 1200 + 45 * (step % 40), 46 - step % 7 if busy else 2)
+        for step in range(60):
+            busy = step % 30 < 21
+            compute(lab, fake, session, 1200 + 90 * (step % 30), 46 - step % 7 if busy else 2)
             page.wait_for_timeout(2500)
         shoot(page, "session-panel")
         person.stop_all()
