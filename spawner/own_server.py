@@ -33,6 +33,8 @@ class KnownByToken(LoggingConfigurable):
     orm_spawner: Any
     saved_hash = ""
     _known = True
+    _stored_as = ""
+    """The token's hash in the hub's database, which is its own for each."""
     _asked_at = float("-inf")
     """When the hub's database was last asked whether the token is revoked; monotonic s."""
 
@@ -59,7 +61,11 @@ class KnownByToken(LoggingConfigurable):
     def hub_knows(self, token: str) -> bool:
         """Whether the hub's database has it."""
         database = inspect(self.orm_spawner).session
-        return orm.APIToken.find(database, token) is not None
+        if not self._stored_as:
+            found = orm.APIToken.find(database, token)
+            self._stored_as = "" if found is None else found.hashed
+        known = orm.APIToken.find_prefix(database, token).filter_by(hashed=self._stored_as)
+        return known.with_entities(orm.APIToken.id).first() is not None
 
     def start_polling(self) -> None:
         """The server runs: from now on it is found without asking the hub's database."""
@@ -70,7 +76,7 @@ class KnownByToken(LoggingConfigurable):
         """The server is gone, and its token with it."""
         super().clear_state()
         self.saved_hash = ""
-        self._asked_at = float("-inf")
+        self._stored_as, self._asked_at = "", float("-inf")
 
 
 _running: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
