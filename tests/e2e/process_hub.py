@@ -143,17 +143,17 @@ class ProcessHub:
     def stop(self) -> None:
         """End the sessions, then hub and service."""
         with contextlib.suppress(httpx.HTTPError):
-            for user in self._users_with_servers():
-                for name in user["servers"]:
-                    self.call("DELETE", f"/users/{user['name']}/servers/{name}")
             deadline = time.monotonic() + STOP_LIMIT_S
-            while self._users_with_servers() and time.monotonic() < deadline:
+            while (users := self._users_with_servers()) and time.monotonic() < deadline:
+                for user in users:
+                    for name in user["servers"]:
+                        self.call("DELETE", f"/users/{user['name']}/servers/{name}")
                 time.sleep(0.2)
         self._end(signal.SIGTERM)
 
     def _users_with_servers(self) -> list[dict[str, Any]]:
         """The hub tells of so many at once, the first of them."""
-        users = self.call("GET", "/users", params={"limit": 200}).json()
+        users = self.call("GET", "/users", params={"limit": 200, "state": "active"}).json()
         return [user for user in users if user["servers"]]
 
     def _end(self, with_signal: signal.Signals) -> None:
