@@ -28,7 +28,7 @@ from .launch_form import (
 )
 from .own_server import KnownByToken
 from .progress import ProgressJournal, stage_event
-from .queue_wait import STILL_ENDING, QueueWait, ServerRequest, SessionEnded, join_only
+from .queue_wait import STILL_ENDING, QueueWait, ServerRequest, SessionEnded, session_to_join
 from .readiness import ServerExited, wait_until_ready
 from .release import HubLifetime, ServerKey, pending_release, release_in_background
 from .reporting import GrantTakenBack, StatusReporter
@@ -194,10 +194,11 @@ class ApportionSpawnerMixin(SharedByLink, KnownByToken, Spawner):
             self._tell(0, STILL_ENDING, "PENDING")
             await asyncio.wait([earlier])
         user, server_name = self.server_key
+        joins = ""
         if self._asked_by_service():
-            await join_only(self.service, user, server_name)
+            joins = await session_to_join(self.service, user, server_name)
         account = Account.of(self.user)
-        request = ServerRequest(account, server_name, self.display_name, self.launch_options)
+        request = ServerRequest(account, server_name, self.display_name, self.launch_options, joins)
         self._wait = QueueWait(self.service, request, self.journal.publish)
         return self._wait
 

@@ -44,16 +44,18 @@ class SessionEnded(Exception):
 
 @dataclass(frozen=True)
 class ServerRequest:
-    """Whose server is to start, and with which launch options."""
+    """Whose server is to start, and with which launch options. ``joins``: the id of the session
+    that it is for; else a new one is queued where there is none."""
 
     account: Account
     server_name: str
     display_name: str
     options: Mapping[str, Any]
+    joins: str = ""
 
 
-async def join_only(client: ServiceClient, user: str, server_name: str) -> None:
-    """A start that the service asks for joins the session it is for, or is refused.
+async def session_to_join(client: ServiceClient, user: str, server_name: str) -> str:
+    """The id of the session that the service asks a start for.
 
     Queueing a new one would raise a ghost when the user has cancelled in between. Raises
     SessionGone or SessionEnded.
@@ -61,6 +63,7 @@ async def join_only(client: ServiceClient, user: str, server_name: str) -> None:
     session = SessionView.model_validate(await client.lookup(user, server_name))
     if session.over:
         raise SessionEnded(session)
+    return session.id
 
 
 _NOTHING_STORED = (RequestRefused, SessionConflict, ServiceDenied)
@@ -169,7 +172,11 @@ class QueueWait:
         request = self._request
         self._asking = asyncio.ensure_future(
             self._client.request_session(
-                request.account, request.server_name, request.display_name, request.options
+                request.account,
+                request.server_name,
+                request.display_name,
+                request.options,
+                joins=request.joins,
             )
         )
         self._asking.add_done_callback(self._note_answer)

@@ -111,15 +111,26 @@ class ServiceClient:
         self._http.close()
 
     async def request_session(
-        self, account: Account, server_name: str, display_name: str, options: Mapping[str, Any]
+        self,
+        account: Account,
+        server_name: str,
+        display_name: str,
+        options: Mapping[str, Any],
+        *,
+        joins: str = "",
     ) -> SessionView:
-        """Find the live session of (user, server name), or queue a new one."""
-        body = {
+        """Find the live session of (user, server name), or queue a new one.
+
+        joins: the id of the only one that will do; when it has ended, that is the answer.
+        """
+        body: dict[str, Any] = {
             **account.fields(),
             "server_name": server_name,
             "display_name": display_name,
             "options": dict(options),
         }
+        if joins:
+            body["joins"] = joins
         return _session(await self._post("/spawner/requests", body))
 
     async def wait(self, session_id: str, since: int, timeout_s: float) -> SessionView:

@@ -123,6 +123,25 @@ async def test_a_group_of_the_hub_makes_a_member(rest: RestClient) -> None:
     assert (await rest("POST", "sessions", ASKED, by="eve+course-ml101")).status == 201
 
 
+async def test_a_start_for_a_session_that_was_cancelled_meanwhile_queues_no_other(
+    site: Site, rest: RestClient
+) -> None:
+    key = await submitted(rest)
+    row = site.store.get(key)
+    asked = {"user": "ann", "server_name": row.server_name, "options": row.options, "joins": key}
+
+    joined = await rest("POST", "spawner/requests", asked, by=SPAWNER)
+    site.store.transition(key, Status.CANCELLED, Why("Cancelled by ann."), by="ann")
+    late = await rest("POST", "spawner/requests", asked, by=SPAWNER)
+    stranger = await rest("POST", "spawner/requests", {**asked, "user": "eve"}, by=SPAWNER)
+    anew = await rest("POST", "spawner/requests", {**asked, "joins": "f" * 32}, by=SPAWNER)
+
+    assert (joined.body["id"], joined.body["status"]) == (key, "PENDING")
+    assert (late.status, late.body["id"], late.body["status"]) == (200, key, "CANCELLED")
+    assert (stranger.status, anew.status) == (404, 404)
+    assert site.store.live("ann", row.server_name) is None
+
+
 async def test_the_hub_names_the_groups_of_whom_it_spawns_for(rest: RestClient) -> None:
     asked = {"user": "eve", "server_name": "", "options": ASKED}
     refused = await rest("POST", "spawner/requests", asked, by=SPAWNER)

@@ -72,11 +72,19 @@ class RequestsHandler(SpawnerHandler):
 
     async def post(self) -> None:
         """The live session of (user, server name), or a new PENDING one: a repeated
-        request finds its old place."""
+        request finds its old place. ``joins``: the one that the start is for; when it has
+        ended meanwhile, that is the answer, and no new one is queued."""
         values = self.body()
         submitter = self.named_user(values)
         server_name = check_server_name(self.text(values, "server_name"))
         row = self.site.store.live(submitter.user, server_name)
+        joins = self.text(values, "joins") if "joins" in values else ""
+        if joins and (row is None or row.id != joins):
+            asked_for = self.site.store.get(joins)
+            if asked_for.user != submitter.user:
+                raise NotFound("There is no such session.")
+            await self.reply_session(asked_for)
+            return
         if row is not None and row.status in STOPPING:
             raise Conflict("This session is still being stopped; try again in a moment.")
         request = read_launch_request(values.get("options") or {})

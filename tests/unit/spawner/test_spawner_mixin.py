@@ -206,11 +206,13 @@ def asked_by(spawner: ImaginarySpawner, name: str) -> None:
 async def test_a_start_asked_for_by_the_service_joins_its_session(
     server: Server, queue: QueueService
 ) -> None:
-    queue.add("ann", "", {})
+    session = queue.add("ann", "", {})
     asked_by(server.spawner, "apportion")
     await server.run()
 
     assert len(queue.sessions) == 1
+    (asked,) = [body for path, body in queue.calls if path == "/spawner/requests"]
+    assert asked["joins"] == session["id"]
 
 
 async def test_a_start_asked_for_by_the_service_after_a_cancel_raises_no_ghost(
