@@ -25,7 +25,7 @@ def lab(make_lab: Callable[..., Lab]) -> Lab:
 def image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """With TensorBoard, and with apps that do not work."""
     framework = build_framework_image(lab.docker, tmp_path_factory.mktemp("recipes") / "images")
-    tag = f"apportion-test/apps:{uuid.uuid4().hex[:8]}"
+    tag = f"tests/apps:{uuid.uuid4().hex[:8]}"
     build_faulty_image(lab.docker, framework, tag)
     yield tag
     for reference in (tag, framework):

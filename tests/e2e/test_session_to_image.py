@@ -56,7 +56,7 @@ def lab(
 
 @pytest.fixture(scope="module")
 def sudo_image(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    tag = f"apportion-test/sudo:{uuid.uuid4().hex[:8]}"
+    tag = f"tests/sudo:{uuid.uuid4().hex[:8]}"
     build_sudo_image(lab.docker, BASE, tag, tmp_path_factory.mktemp("sudo"))
     yield tag
     lab.docker.images.remove(tag, force=True)

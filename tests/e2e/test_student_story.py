@@ -126,7 +126,9 @@ def log_in(page: Page, lab: Lab, student: Person, shot: Shot) -> None:
 
 
 def fill_in(page: Page, name: str, fgpu: str) -> None:
-    """The launch form: little of everything but the GPU."""
+    """The launch form: little of everything but the GPU. The image is named, since other tests
+    make images in this engine, and delete them, at the same time."""
+    page.locator("#launch-family").select_option(label="JupyterLab")
     page.get_by_text("My own numbers").click()
     page.get_by_label("GPU (fGPU)").fill(fgpu)
     page.get_by_label("CPU (cores)").fill("0.5")
